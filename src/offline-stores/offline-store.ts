@@ -1,0 +1,100 @@
+import type { ColumnBatch } from '../core/cell.js'
+import type { BatchSource } from '../core/data-source.js'
+import type { Field } from '../core/field.js'
+import type { Micros } from '../core/instant.js'
+import type { FeastType } from '../core/value-type.js'
+
+/** Keeps the history of rows and joins it. Contract: `test/contract/offline-store.ts`. */
+export interface OfflineStore {
+  /** The source's columns with the Feast types they map to (INVALID for a column Feast has no type for). */
+  describe(source: BatchSource): Promise<readonly Field[]>
+  /** Point-in-time join by rules R1–R17; see {@link HistoricalQuery}. */
+  getHistoricalFeatures(query: HistoricalQuery): RetrievalJob
+  /** The latest row per key, or all rows, of one source in a window. */
+  pull(query: PullQuery): RetrievalJob
+  /** Appends rows; columns are matched by name. @throws SCHEMA_MISMATCH */
+  write(source: BatchSource, batches: AsyncIterable<ColumnBatch>): Promise<{ readonly rows: number }>
+  close(): Promise<void>
+}
+
+/** Nothing runs until a method is called. */
+export interface RetrievalJob {
+  /** Columns of the result. May read schemas, never rows. */
+  fields(): Promise<readonly Field[]>
+  /** The statement that will run, for people. */
+  sql(): Promise<string>
+  batches(signal?: AbortSignal): AsyncIterable<ColumnBatch>
+  /** Writes the result where and how the path's ending says. @throws FILE_EXISTS unless `overwrite` */
+  persist(path: string, options?: PersistOptions): Promise<{ readonly rows: number }>
+}
+
+export interface PersistOptions {
+  readonly format?: FileFormat
+  readonly overwrite?: boolean
+  readonly signal?: AbortSignal
+}
+
+export type FileFormat = 'parquet' | 'csv' | 'arrow' | 'json'
+
+export interface HistoricalQuery {
+  readonly entityRows: EntityRows
+  /** Undefined: `event_timestamp`, else the only timestamp column, else ENTITY_TIME_COLUMN. */
+  readonly eventTimestampColumn: string | undefined
+  readonly views: readonly HistoricalView[]
+  /** Entity columns besides join keys that the caller needs (request data); checked to be there. */
+  readonly requiredColumns: readonly { readonly name: string; readonly view: string }[]
+  /** R8: of views with a created column, only rows created by the entity row's time count. */
+  readonly filterByCreatedTimestamp: boolean
+}
+
+export type EntityRows =
+  | { readonly kind: 'file'; readonly path: string; readonly format?: FileFormat }
+  | { readonly kind: 'sql'; readonly sql: string }
+  | {
+      readonly kind: 'batches'
+      readonly fields: readonly Field[]
+      readonly batches: AsyncIterable<ColumnBatch>
+    }
+  /** No entity rows given: the distinct (join keys, event time) of the views in the closed range (J3). */
+  | { readonly kind: 'range'; readonly start: Micros; readonly end: Micros }
+
+/** One view to join. Column names are those of the source itself; mapping and aliases are resolved already. */
+export interface HistoricalView {
+  /** Projection name, for messages and SQL aliases. */
+  readonly name: string
+  readonly source: BatchSource
+  readonly timestampColumn: string
+  readonly createdColumn: string | undefined
+  /** Empty for a view without entity. */
+  readonly joinKeys: readonly {
+    readonly column: string
+    readonly entityColumn: string
+    readonly type: FeastType
+  }[]
+  readonly features: readonly { readonly column: string; readonly output: string; readonly type: FeastType }[]
+  readonly ttlSeconds: number
+}
+
+export interface PullQuery {
+  readonly source: BatchSource
+  readonly timestampColumn: string
+  readonly createdColumn: string | undefined
+  readonly joinKeys: readonly PullColumn[]
+  readonly features: readonly PullColumn[]
+  /** Closed bounds on the event time; undefined = open. */
+  readonly start: Micros | undefined
+  readonly end: Micros | undefined
+  /** True: the winner per key by R5. False: every row. */
+  readonly latest: boolean
+}
+
+/** `column` in the source becomes `name` in the result. */
+export interface PullColumn {
+  readonly column: string
+  readonly name: string
+  readonly type: FeastType
+}
+
+/** Columns of a pull after join keys and features: the row's times, UNIX_TIMESTAMP; created only where there is one. */
+export const PULL_EVENT_TIMESTAMP = '__event_timestamp'
+export const PULL_CREATED_TIMESTAMP = '__created_timestamp'

@@ -1,0 +1,28 @@
+import type { RecordKey, RegistryRecord } from '../core/definition.js'
+
+/** Where registry records live. Records in, records out; contract: `test/contract/registry-store.ts`. */
+export interface RegistryStore {
+  /** For messages: path or URL without secrets. */
+  readonly location: string
+  /** @throws REGISTRY_NOT_FOUND when nothing was ever written, REGISTRY_UNREADABLE when it is damaged */
+  read(): Promise<RegistryContents>
+  /** Cheap check whether `read` would give something else than at `version`. */
+  changedSince(version: string): Promise<boolean>
+  /**
+   * All or nothing, durable when it returns.
+   * @param ifVersion the version the changes were made against; undefined = there must be no registry yet
+   * @returns the new version
+   * @throws REGISTRY_CONFLICT if the registry is no longer at `ifVersion`
+   */
+  write(changes: readonly RegistryChange[], ifVersion: string | undefined): Promise<string>
+  /** Removes the registry itself; missing is fine. */
+  destroy(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface RegistryContents {
+  readonly version: string
+  readonly records: readonly RegistryRecord[]
+}
+
+export type RegistryChange = { readonly put: RegistryRecord } | { readonly remove: RecordKey }
