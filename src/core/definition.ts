@@ -2,9 +2,9 @@ import type { DataSource } from './data-source.js'
 import type { Entity } from './entity.js'
 import type { FeatureService } from './feature-service.js'
 import type { FeatureView, LabelView, StreamFeatureView } from './feature-view.js'
+import type { Micros } from './instant.js'
 import type { OnDemandFeatureView } from './on-demand-feature-view.js'
 import type { Project } from './project.js'
-import type { Micros } from './instant.js'
 
 /** What a feature repo can hold. */
 export type Definition =
@@ -47,6 +47,9 @@ export interface RecordKey {
 export interface RegistryRecord extends RecordKey {
   readonly bytes: Uint8Array
 }
+
+/** What is written to a registry: records that replace or add, and keys of those that go. */
+export type RegistryChange = { readonly put: RegistryRecord } | { readonly remove: RecordKey }
 
 export function recordKeyText({ kind, project, name }: RecordKey): string {
   return `${kind}\0${project}\0${name}`

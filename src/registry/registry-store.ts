@@ -1,4 +1,6 @@
-import type { RecordKey, RegistryRecord } from '../core/definition.js'
+import type { RegistryChange, RegistryRecord } from '../core/definition.js'
+
+export type { RegistryChange } from '../core/definition.js'
 
 /** Where registry records live. Records in, records out; contract: `test/contract/registry-store.ts`. */
 export interface RegistryStore {
@@ -24,5 +26,3 @@ export interface RegistryContents {
   readonly version: string
   readonly records: readonly RegistryRecord[]
 }
-
-export type RegistryChange = { readonly put: RegistryRecord } | { readonly remove: RecordKey }
