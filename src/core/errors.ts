@@ -253,6 +253,19 @@ const CATALOGUE = {
   ),
 
   // Stores.
+  BYTES_UNREADABLE: kind(
+    broken,
+    ({ what, why }: { what: string; why: string }) => `${what} cannot be decoded: ${why}.`,
+  ),
+  OBJECT_CONFLICT: kind(
+    { http: 409, grpc: 'ABORTED', feast: 'FeastError', retry: true },
+    ({ uri }: { uri: string }) => `Somebody else changed ${uri} meanwhile; nothing was written.`,
+  ),
+  OBJECT_LOCKED: kind(
+    unavailable,
+    ({ uri, holder }: { uri: string; holder: string }) =>
+      `${uri} is being written by ${holder}; try again shortly.`,
+  ),
   ONLINE_STORE_UNAVAILABLE: kind(
     unavailable,
     ({ store, why }: { store: string; why: string }) => `The online store ${store} does not answer: ${why}`,

@@ -1,0 +1,206 @@
+import type { Cell } from '../core/cell.js'
+import { feastError } from '../core/errors.js'
+import { type ValueType, valueTypeOf } from '../core/value-type.js'
+import { floorSeconds } from './timestamp.js'
+import { asBuffer } from './wire.js'
+
+export interface JoinKey {
+  readonly name: string
+  readonly valueType: ValueType
+}
+
+export type EntityKeyVersion = 2 | 3
+
+/** Join key values as cells, in the order the join keys were given in, to key bytes. */
+export type EntityKeyEncoder = (values: readonly Cell[]) => Buffer
+
+/**
+ * Feast's entity key bytes. Sorting and headers are done here, once per set of join keys.
+ * @param suffix appended to every key (Redis appends the project's name)
+ * @throws INVALID_DEFINITION for a type that cannot be a join key; the encoder throws ENTITY_VALUE_INVALID
+ */
+export function prepareEntityKey(
+  joinKeys: readonly JoinKey[],
+  version: EntityKeyVersion,
+  suffix = '',
+): EntityKeyEncoder {
+  const parts = sortByName(joinKeys.map((key, index) => ({ ...key, index, ...writerOf(key) })))
+  const heads = parts.map(({ payload }) => payload.head)
+  const names = keyNames(
+    parts.map(({ name }) => name),
+    version,
+  )
+  const tail = Buffer.from(suffix, 'utf8')
+  const fixedBytes = names.length + tail.length + heads.reduce((sum, head) => sum + head.length, 0)
+
+  return (values) => {
+    let length = fixedBytes
+    for (const { payload, index, name } of parts) length += payload.size(values[index], name)
+    const out = Buffer.allocUnsafe(length)
+    let at = names.copy(out, 0)
+    for (const { payload, index } of parts) {
+      at += payload.head.copy(out, at)
+      at = payload.write(out, at, values[index]!)
+    }
+    tail.copy(out, at)
+    return out
+  }
+}
+
+/** One key; where there are many of one shape, use {@link prepareEntityKey}. */
+export function encodeEntityKey(
+  joinKeys: readonly JoinKey[],
+  values: readonly Cell[],
+  version: EntityKeyVersion,
+): Buffer {
+  return prepareEntityKey(joinKeys, version)(values)
+}
+
+/** What the keys of these join keys start with: everything but the values. */
+export function entityKeyPrefix(joinKeys: readonly string[], version: EntityKeyVersion = 3): Buffer {
+  return keyNames(
+    sortByName(joinKeys.map((name) => ({ name }))).map(({ name }) => name),
+    version,
+  )
+}
+
+/** UTF-8 bytes sort as code points do; JavaScript's own order of strings differs past U+FFFF. */
+function sortByName<T extends { readonly name: string }>(keys: readonly T[]): T[] {
+  return [...keys].sort((a, b) => Buffer.compare(Buffer.from(a.name, 'utf8'), Buffer.from(b.name, 'utf8')))
+}
+
+const STRING_CODE = 2
+
+function keyNames(sorted: readonly string[], version: EntityKeyVersion): Buffer {
+  const names = sorted.map((name) => Buffer.from(name, 'utf8'))
+  if (version === 2) return Buffer.concat(names.flatMap((name) => [uint32(STRING_CODE), name]))
+  return Buffer.concat([
+    uint32(names.length),
+    ...names.flatMap((name) => [uint32(STRING_CODE), uint32(name.length), name]),
+  ])
+}
+
+/** `head` is what stands before every value: type code, and the length where it is fixed. */
+interface Payload {
+  readonly head: Buffer
+  size(cell: Cell | undefined, name: string): number
+  write(out: Buffer, at: number, cell: Cell): number
+}
+
+function writerOf({ name, valueType }: JoinKey): { readonly payload: Payload } {
+  const payload = PAYLOADS[valueType]
+  if (payload) return { payload }
+  throw feastError('INVALID_DEFINITION', {
+    object: `Join key "${name}"`,
+    problem: `${valueType} values have no place in Feast's entity keys`,
+    mend: 'Use String, Bytes, Int32, Int64 or UnixTimestamp.',
+  })
+}
+
+const INT64_HEAD = Buffer.concat([uint32(4), uint32(8)])
+
+const PAYLOADS: Partial<Record<ValueType, Payload>> = {
+  BYTES: {
+    head: uint32(1),
+    size: (cell, name) => (cell instanceof Uint8Array ? 4 + cell.length : misfit(cell, name, 'BYTES')),
+    write(out, at, cell) {
+      const bytes = cell as Uint8Array
+      out.set(bytes, out.writeUInt32LE(bytes.length, at))
+      return at + 4 + bytes.length
+    },
+  },
+  STRING: {
+    head: uint32(STRING_CODE),
+    size: (cell, name) =>
+      typeof cell === 'string' ? 4 + Buffer.byteLength(cell) : misfit(cell, name, 'STRING'),
+    write(out, at, cell) {
+      const bytes = out.write(cell as string, at + 4, 'utf8')
+      out.writeUInt32LE(bytes, at)
+      return at + 4 + bytes
+    },
+  },
+  INT32: {
+    head: Buffer.concat([uint32(3), uint32(4)]),
+    size: (cell, name) =>
+      typeof cell === 'number' && (cell | 0) === cell ? 4 : misfit(cell, name, 'INT32'),
+    write: (out, at, cell) => out.writeInt32LE(cell as number, at),
+  },
+  INT64: {
+    head: INT64_HEAD,
+    size: (cell, name) =>
+      typeof cell === 'bigint' && BigInt.asIntN(64, cell) === cell ? 8 : misfit(cell, name, 'INT64'),
+    write: (out, at, cell) => out.writeBigInt64LE(cell as bigint, at),
+  },
+  UNIX_TIMESTAMP: {
+    head: Buffer.concat([uint32(8), uint32(8)]),
+    size: (cell, name) => (typeof cell === 'bigint' ? 8 : misfit(cell, name, 'UNIX_TIMESTAMP')),
+    write: (out, at, cell) => out.writeBigInt64LE(floorSeconds(cell as bigint), at),
+  },
+}
+
+function misfit(cell: Cell | undefined, column: string, type: string): never {
+  const value = cell === null || cell === undefined ? 'null' : `${typeof cell} ${String(cell)}`
+  const why = cell === null || cell === undefined ? 'a key must have a value' : 'it does not fit'
+  throw feastError('ENTITY_VALUE_INVALID', { value, column, type, why })
+}
+
+function uint32(value: number): Buffer {
+  const out = Buffer.alloc(4)
+  out.writeUInt32LE(value)
+  return out
+}
+
+export interface DecodedEntityKey {
+  readonly joinKeys: readonly string[]
+  readonly values: readonly { readonly valueType: ValueType; readonly cell: Cell }[]
+}
+
+/** Version 3 only, as in Feast: version 2 does not say where a name ends. @throws BYTES_UNREADABLE */
+export function decodeEntityKey(bytes: Uint8Array): DecodedEntityKey {
+  const buffer = asBuffer(bytes)
+  const joinKeys: string[] = []
+  const values: { valueType: ValueType; cell: Cell }[] = []
+  let at = take(buffer, 0, 4, 'the number of keys')
+  for (let left = buffer.readUInt32LE(0); left > 0; left--) {
+    const start = take(buffer, at, 8, 'the head of a key')
+    const code = buffer.readUInt32LE(at)
+    if (code !== STRING_CODE) throw unreadable(`a key's name has type ${code}, not ${STRING_CODE}`)
+    at = take(buffer, start, buffer.readUInt32LE(at + 4), 'the name of a key')
+    // Feast pads names with NUL in places and strips them when it reads.
+    joinKeys.push(buffer.toString('utf8', start, at).replace(/\0+$/, ''))
+  }
+  while (at < buffer.length) {
+    const start = take(buffer, at, 8, 'the head of a value')
+    const code = buffer.readUInt32LE(at)
+    at = take(buffer, start, buffer.readUInt32LE(at + 4), 'a value')
+    values.push(decodePayload(code, buffer.subarray(start, at)))
+  }
+  return { joinKeys, values }
+}
+
+function take(buffer: Buffer, at: number, bytes: number, what: string): number {
+  if (at + bytes > buffer.length) throw unreadable(`the bytes end inside ${what}`)
+  return at + bytes
+}
+
+function decodePayload(code: number, payload: Buffer): { valueType: ValueType; cell: Cell } {
+  const valueType = valueTypeOf(code)
+  const fixed = FIXED_BYTES[code]
+  if (fixed !== undefined && payload.length !== fixed) {
+    throw unreadable(`a value of type ${valueType} has ${payload.length} bytes, not ${fixed}`)
+  }
+  if (valueType === 'BYTES') return { valueType, cell: payload }
+  if (valueType === 'STRING') return { valueType, cell: payload.toString('utf8') }
+  if (valueType === 'INT32') return { valueType, cell: payload.readInt32LE(0) }
+  if (valueType === 'INT64') return { valueType, cell: payload.readBigInt64LE(0) }
+  if (valueType === 'UNIX_TIMESTAMP') {
+    return { valueType, cell: payload.readBigInt64LE(0) * 1_000_000n }
+  }
+  throw unreadable(`a value has the type ${code}, which no join key can have`)
+}
+
+const FIXED_BYTES: Readonly<Record<number, number>> = { 3: 4, 4: 8, 8: 8 }
+
+function unreadable(why: string): Error {
+  return feastError('BYTES_UNREADABLE', { what: 'The entity key', why })
+}

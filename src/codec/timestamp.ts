@@ -1,0 +1,86 @@
+import { formatInstant, type Micros } from '../core/instant.js'
+import { eachField, readVarint64, VARINT } from './wire.js'
+
+/** The message google.protobuf.Timestamp. `nanos` is 0 to 999 999 999, also before 1970. */
+export interface Timestamp {
+  readonly seconds: number
+  readonly nanos: number
+}
+
+/** Whole seconds, towards the past. */
+export function floorSeconds(micros: Micros): bigint {
+  const seconds = micros / 1_000_000n
+  return micros < 0n && seconds * 1_000_000n !== micros ? seconds - 1n : seconds
+}
+
+/** Timestamp message bytes; zero fields are left out, so the epoch is no bytes at all. */
+export function encodeTimestamp(micros: Micros): Buffer {
+  const seconds = floorSeconds(micros)
+  return encodeTimestampParts(seconds, Number(micros - seconds * 1_000_000n) * 1000)
+}
+
+/** @param nanos 0 to 999 999 999 */
+export function encodeTimestampParts(seconds: number | bigint, nanos: number): Buffer {
+  const out = Buffer.allocUnsafe(17)
+  let at = 0
+  let rest = BigInt.asUintN(64, BigInt(seconds))
+  if (rest !== 0n) {
+    out[at++] = 0x08
+    for (; rest > 0x7fn; rest >>= 7n) out[at++] = Number(rest & 0x7fn) | 0x80
+    out[at++] = Number(rest)
+  }
+  if (nanos !== 0) {
+    out[at++] = 0x10
+    let left = nanos
+    for (; left > 0x7f; left >>>= 7) out[at++] = (left & 0x7f) | 0x80
+    out[at++] = left
+  }
+  return out.subarray(0, at)
+}
+
+/** @throws MalformedMessage */
+export function decodeTimestamp(bytes: Uint8Array): Timestamp {
+  let seconds = 0
+  let nanos = 0
+  eachField(bytes, 0, bytes.length, (number, wireType, _start, valueStart, end) => {
+    if (wireType !== VARINT) return
+    const value = Number(BigInt.asIntN(64, readVarint64(bytes, valueStart, end)))
+    if (number === 1) seconds = value
+    else if (number === 2) nanos = value
+  })
+  return { seconds, nanos }
+}
+
+/** Digits past the microsecond are dropped. @throws MalformedMessage */
+export function timestampMicros(bytes: Uint8Array): Micros {
+  const { seconds, nanos } = decodeTimestamp(bytes)
+  return BigInt(seconds) * 1_000_000n + BigInt(Math.floor(nanos / 1000))
+}
+
+export const EPOCH_TEXT = '1970-01-01T00:00:00Z'
+
+/** `2026-08-01T10:00:00.500Z`: 0, 3, 6 or 9 fraction digits, as Feast's servers print. @throws MalformedMessage */
+export function timestampText(bytes: Uint8Array): string {
+  if (bytes.length === 0) return EPOCH_TEXT
+  const { seconds, nanos } = decodeTimestamp(bytes)
+  const whole = secondsText(seconds)
+  if (nanos === 0) return whole
+  const digits = String(nanos).padStart(9, '0')
+  const shown = digits.endsWith('000000') ? 3 : digits.endsWith('000') ? 6 : 9
+  return `${whole.slice(0, -1)}.${digits.slice(0, shown)}Z`
+}
+
+let lastSeconds = 0
+let lastText = EPOCH_TEXT
+
+/** Rows of one answer mostly share their second, so the last text is kept. */
+function secondsText(seconds: number): string {
+  if (seconds !== lastSeconds) {
+    lastText = formatInstant(BigInt(Math.max(-MAX_SECONDS, Math.min(MAX_SECONDS, seconds))) * 1_000_000n)
+    lastSeconds = seconds
+  }
+  return lastText
+}
+
+/** What a JavaScript date can hold. */
+const MAX_SECONDS = 8_640_000_000_000
