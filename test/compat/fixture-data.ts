@@ -1,0 +1,131 @@
+import { copyFileSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Random } from './random.js'
+import { PYTHON_FIXTURE, type RealFeast, type Tagged } from './real-feast.js'
+
+export const DRIVERS = [1001, 1002, 1003, 1004, 1005]
+export const CUSTOMERS = ['a', 'b', 'ünïcode', '']
+export const LOCATIONS = [1, 2, 3, 4]
+const HOUR = 3_600_000_000n
+const DAY = 24n * HOUR
+
+type Column = { readonly type: string; readonly values: readonly Tagged[] }
+
+export const time = (micros: bigint): Tagged => ({ $time: String(micros) })
+export const bytes = (...values: number[]): Tagged => ({ $bytes: Buffer.from(values).toString('hex') })
+
+/** Rows around `now` (microseconds, UTC): some future, some past every TTL, ties of the event time, nulls. */
+export class FixtureData {
+  /** Noon of a day ten days ago, so that rows on both sides of each TTL exist whenever the suite runs. */
+  readonly base: bigint
+
+  constructor(
+    private readonly random: Random,
+    nowMicros = BigInt(Date.now()) * 1000n,
+  ) {
+    this.base = nowMicros - (nowMicros % DAY) - 10n * DAY + 12n * HOUR
+  }
+
+  at(hours: number, micros = 0): bigint {
+    return this.base + BigInt(hours) * HOUR + BigInt(micros)
+  }
+
+  /** Makes a repo folder for both sides: feature_store.yaml, Python's definitions and the Parquet files. */
+  async makeRepo(repo: string, feast: RealFeast): Promise<void> {
+    mkdirSync(join(repo, 'data'), { recursive: true })
+    for (const file of ['feature_store.yaml', 'definitions.py']) {
+      copyFileSync(join(PYTHON_FIXTURE, file), join(repo, file))
+    }
+    for (const [file, columns] of Object.entries(this.files())) {
+      await feast.call('write_parquet', { path: join(repo, 'data', `${file}.parquet`), columns })
+    }
+  }
+
+  private files(): Record<string, Record<string, Column>> {
+    return {
+      driver_stats: this.driverStats(),
+      pairs: this.pairs(),
+      totals: {
+        event_timestamp: { type: 'timestamp', values: [0, 24, 48].map((hours) => time(this.at(hours))) },
+        total: { type: 'int64', values: [1, { $int: '9007199254740993' }, { $int: '-9223372036854775808' }] },
+      },
+      locations: this.locations(),
+      inferred: {
+        shop_id: { type: 'string', values: ['s1', 's2', 's1'] },
+        event_timestamp: { type: 'timestamp', values: [1, 2, 3].map((hours) => time(this.at(hours))) },
+        size: { type: 'int32', values: [1, 2, 3] },
+        ratio: { type: 'float', values: [0.5, 0.1, null] },
+        words: { type: 'list<string>', values: [['x'], [], ['y', 'z']] },
+        open: { type: 'bool', values: [true, false, true] },
+      },
+      wide: {
+        driver_id: { type: 'int64', values: [1001] },
+        event_timestamp: { type: 'timestamp', values: [time(this.at(0))] },
+      },
+      labels: {
+        location_id: { type: 'int64', values: [1] },
+        event_timestamp: { type: 'timestamp', values: [time(this.at(0))] },
+        flooded: { type: 'bool', values: [true] },
+        labeler: { type: 'string', values: ['me'] },
+      },
+    }
+  }
+
+  private driverStats(): Record<string, Column> {
+    const { random } = this
+    const rows = DRIVERS.slice(0, 4).flatMap((driver) => random.times(12, (i) => ({ driver, i })))
+    const maybe = <T extends Tagged>(make: () => T): Tagged => (random.chance(0.15) ? null : make())
+    const column = (type: string, make: () => Tagged): Column => ({
+      type,
+      values: rows.map(() => maybe(make)),
+    })
+    // Every third row repeats its predecessor's event time, with a later created time.
+    const event = rows.map(({ i }) => this.at(6 * (i - (i % 3 === 2 ? 1 : 0)), i))
+    return {
+      driver_id: { type: 'int64', values: rows.map(({ driver }) => driver) },
+      event_timestamp: {
+        type: 'timestamp',
+        values: rows.map(({ i }, row) => time(i % 3 === 2 ? event[row]! - 1n : event[row]!)),
+      },
+      created: { type: 'timestamp', values: rows.map(({ i }) => time(this.at(200, i))) },
+      conv_rate: column('float', () => Math.fround(random.next())),
+      acc_rate: column('double', () => random.next()),
+      trips: column('int64', () => ({ $int: String(BigInt.asIntN(64, random.bits(64))) })),
+      level: column('int32', () => random.int(-2_147_483_648, 2_147_483_647)),
+      nickname: column('string', () => random.pick(['ann', '', 'Zoë', '日本', '"quoted"\\', '\u0001'])),
+      active: column('bool', () => random.chance(0.5)),
+      last_seen: column('timestamp', () => time(BigInt(random.int(-1_000_000, 2_000_000_000)) * 1_000_000n)),
+      photo: column('binary', () => bytes(...random.times(random.int(1, 5), () => random.int(0, 255)))),
+      labels: column('list<string>', () => random.times(random.int(1, 3), () => random.pick(['x', '', 'é']))),
+      counts: column('list<int64>', () => random.times(random.int(1, 3), () => random.int(-5, 5))),
+      scores: column('list<double>', () => random.times(random.int(1, 3), () => random.next())),
+    }
+  }
+
+  private pairs(): Record<string, Column> {
+    const rows = DRIVERS.flatMap((driver) => CUSTOMERS.map((customer) => ({ driver, customer }))).slice(0, 15)
+    return {
+      driver_id: { type: 'int64', values: rows.map(({ driver }) => driver) },
+      customer_id: { type: 'string', values: rows.map(({ customer }) => customer) },
+      at: { type: 'timestamp_naive', values: rows.map((_, i) => time(this.at(i, 123_456))) },
+      raw_score: { type: 'double', values: rows.map((_, i) => (i % 5 === 4 ? null : i / 7)) },
+    }
+  }
+
+  private locations(): Record<string, Column> {
+    // Location 1 has its newest row within the TTL of 36 hours of now, location 2 long before.
+    const rows = [
+      { id: 1, at: this.at(-24), temp: 1.5, rain: 0 },
+      { id: 1, at: this.at(228), temp: 99, rain: null },
+      { id: 2, at: this.at(0), temp: -0.25, rain: 1e22 },
+      { id: 3, at: this.at(1), temp: null, rain: null },
+      { id: 3, at: this.at(0), temp: 7, rain: 7 },
+    ]
+    return {
+      location_id: { type: 'int64', values: rows.map(({ id }) => id) },
+      event_timestamp: { type: 'timestamp', values: rows.map(({ at }) => time(at)) },
+      temp: { type: 'double', values: rows.map(({ temp }) => temp) },
+      rain: { type: 'double', values: rows.map(({ rain }) => rain) },
+    }
+  }
+}
