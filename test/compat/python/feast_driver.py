@@ -9,7 +9,7 @@ What JSON cannot carry is tagged, in both directions:
   {"$bytes": "00ff"}             bytes, as hex
   {"$time": "-1"}                an instant, microseconds since 1970 UTC
   {"$float": "NaN"}              NaN, Infinity, -Infinity
-  {"$decimal": "1.20"}, {"$uuid": "..."}, {"$set": [...]}, {"$pairs": [[key, value], ...]}
+  {"$decimal": "1.20"}, {"$uuid": "..."}, {"$set": [...]}, {"$pairs": [[key, value], ...]}, {"$zoned": [micros, zone]}
 """
 
 import contextlib
@@ -25,6 +25,7 @@ import time
 import traceback
 import uuid
 import warnings
+import zoneinfo
 from pathlib import Path
 
 warnings.simplefilter("ignore")
@@ -73,6 +74,8 @@ def untag(value):
             return decimal.Decimal(content)
         if tag == "$uuid":
             return uuid.UUID(content)
+        if tag == "$zoned":
+            return instant(content[0]).astimezone(zoneinfo.ZoneInfo(content[1]))
         if tag == "$set":
             return set(untag(content))
         if tag == "$pairs":
@@ -428,6 +431,11 @@ def op_values(items):
         except Exception as error:
             answers.append(f"error: {type(error).__name__}: {error}")
     return answers
+
+
+def op_canonical_values(hexes):
+    """The same values with map entries in one order."""
+    return [Value.FromString(bytes.fromhex(text)).SerializeToString(deterministic=True).hex() for text in hexes]
 
 
 def op_read_values(hexes):
