@@ -179,6 +179,11 @@ const CATALOGUE = {
     ({ object, problem, mend, file }: { object: string; problem: string; mend: string; file?: string }) =>
       `${file ? `${file}: ` : ''}${object}: ${problem}. ${mend}`,
   ),
+  INVALID_DEFINITIONS: kind(
+    badRequest,
+    ({ problems }: { problems: readonly string[] }) =>
+      `${problems.length} mistakes in the definitions:\n${problems.map((problem) => `- ${problem}`).join('\n')}`,
+  ),
   CONFLICTING_NAMES: kind(
     { ...badRequest, feast: 'ConflictingFeatureViewNames' },
     ({ name, a, b }: { name: string; a: string; b: string }) =>
