@@ -11,7 +11,7 @@ export interface OfflineStore {
   /** Point-in-time join by rules R1–R17; see {@link HistoricalQuery}. */
   getHistoricalFeatures(query: HistoricalQuery): RetrievalJob
   /** The latest row per key, or all rows, of one source in a window. */
-  pull(query: PullQuery): RetrievalJob
+  pull(query: PullQuery): PullJob
   /** Appends rows; columns are matched by name. @throws SCHEMA_MISMATCH */
   write(source: BatchSource, batches: AsyncIterable<ColumnBatch>): Promise<{ readonly rows: number }>
   close(): Promise<void>
@@ -26,6 +26,11 @@ export interface RetrievalJob {
   batches(signal?: AbortSignal): AsyncIterable<ColumnBatch>
   /** Writes the result where and how the path's ending says. @throws FILE_EXISTS unless `overwrite` */
   persist(path: string, options?: PersistOptions): Promise<{ readonly rows: number }>
+}
+
+export interface PullJob extends RetrievalJob {
+  /** Rows that a latest pull leaves out: without event time, or in the window without a whole join key (W3). */
+  skippedRows(signal?: AbortSignal): Promise<number>
 }
 
 export interface PersistOptions {

@@ -1,0 +1,142 @@
+import { randomUUID } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { tmpdir, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
+import type { BackendContext } from '../../core/backend.js'
+import type { ColumnBatch } from '../../core/cell.js'
+import type { BatchSource } from '../../core/data-source.js'
+import { feastError, isFeastError, messageOf } from '../../core/errors.js'
+import type { EntityRows } from '../offline-store.js'
+import type { DeclaredTypes, SqlEngine, SqlRelation, SqlSession } from '../sql/sql-engine.js'
+import { duckdbDialect, quoteName, quoteText } from './duckdb-dialect.js'
+import { readEntityFile, readSource, sourceFiles } from './duckdb-files.js'
+import { DuckDBSession } from './duckdb-session.js'
+import { sqlTypeOf } from './duckdb-types.js'
+
+export interface DuckDBOptions {
+  /** As DuckDB writes it: `4GB`. */
+  readonly memoryLimit: string | undefined
+  /** Where what does not fit is spilled; a folder of its own is made there and removed on close. */
+  readonly tempDirectory: string | undefined
+  readonly threads: number | undefined
+}
+
+/** One DuckDB instance in memory; a session is a connection with its own temporary tables. */
+export class DuckDBEngine implements SqlEngine {
+  readonly name = 'DuckDB'
+  readonly dialect = duckdbDialect
+  private instance: Promise<DuckDBInstance> | undefined
+  private readonly spillPath: string
+
+  constructor(
+    private readonly options: DuckDBOptions,
+    private readonly context: BackendContext,
+  ) {
+    this.spillPath = join(options.tempDirectory ?? tmpdir(), `feast-duckdb-${randomUUID()}`)
+  }
+
+  async sourceRelation(source: BatchSource, declared: DeclaredTypes): Promise<SqlRelation> {
+    const files = sourceFiles(source, this.context.repoPath)
+    const unreadable = (why: string, cause?: unknown) =>
+      feastError('SOURCE_NOT_READABLE', { source: source.name, why }, cause)
+    if (files.kind === 'absent') throw unreadable(`there is no file or folder ${files.path}`)
+    const known = files.source.format === 'csv' ? await this.known(readSource(files, NONE), declared) : NONE
+    const sql = readSource(files, known)
+    try {
+      return await this.described(sql)
+    } catch (error) {
+      throw unreadable(firstLine(error), error)
+    }
+  }
+
+  async entityRelation(
+    rows: Extract<EntityRows, { kind: 'file' | 'sql' }>,
+    declared: DeclaredTypes,
+  ): Promise<SqlRelation> {
+    if (rows.kind === 'sql') {
+      const sql = `(\n${rows.sql.trim().replace(/;\s*$/, '')}\n)`
+      return this.described(sql).catch((error) => {
+        throw feastError('INVALID_REQUEST', { message: `The entity rows' SQL: ${firstLine(error)}` }, error)
+      })
+    }
+    try {
+      const plain = readEntityFile(rows.path, rows.format, NONE)
+      const known = await this.known(plain, declared)
+      return await this.described(readEntityFile(rows.path, rows.format, known))
+    } catch (error) {
+      if (isFeastError(error)) throw error
+      throw feastError('FILE_NOT_READABLE', { path: rows.path, why: firstLine(error) }, error)
+    }
+  }
+
+  async open(signal?: AbortSignal): Promise<SqlSession> {
+    return new DuckDBSession(await this.connect(), signal)
+  }
+
+  append(source: BatchSource, batches: AsyncIterable<ColumnBatch>): Promise<{ readonly rows: number }> {
+    throw feastError('INTERNAL', { what: `append to ${source.name} ${String(batches)}` })
+  }
+
+  async close(): Promise<void> {
+    const instance = await this.instance?.catch(() => undefined)
+    this.instance = undefined
+    instance?.closeSync()
+    await rm(this.spillPath, { recursive: true, force: true })
+  }
+
+  /** The declared types of those columns that are there; DuckDB refuses to hear of others. */
+  private async known(sql: string, declared: DeclaredTypes): Promise<DeclaredTypes> {
+    if (declared.size === 0) return declared
+    const { columns } = await this.described(sql)
+    const names = new Set(columns.map(({ name }) => name))
+    return new Map([...declared].filter(([name]) => names.has(name)))
+  }
+
+  private async described(sql: string): Promise<SqlRelation> {
+    const connection = await this.connect()
+    try {
+      const result = await connection.run(`SELECT * FROM ${sql} LIMIT 0`)
+      const types = result.columnTypes()
+      const columns = result
+        .deduplicatedColumnNames()
+        .map((name, index) => ({ name, ref: quoteName(name), type: sqlTypeOf(types[index]!) }))
+      return { sql, columns }
+    } finally {
+      connection.closeSync()
+    }
+  }
+
+  private async connect(): Promise<DuckDBConnection> {
+    this.instance ??= this.start()
+    return (await this.instance).connect()
+  }
+
+  private async start(): Promise<DuckDBInstance> {
+    mkdirSync(this.spillPath, { recursive: true })
+    const instance = await DuckDBInstance.create(':memory:', {
+      autoinstall_known_extensions: 'false',
+      autoload_known_extensions: 'false',
+      memory_limit: this.options.memoryLimit ?? defaultMemoryLimit(),
+      temp_directory: this.spillPath,
+      ...(this.options.threads === undefined ? {} : { threads: String(this.options.threads) }),
+    })
+    const connection = await instance.connect()
+    await connection.run(`SET GLOBAL TimeZone = 'UTC'`)
+    await connection.run(`SET GLOBAL file_search_path = ${quoteText(this.context.repoPath)}`)
+    connection.closeSync()
+    return instance
+  }
+}
+
+const NONE: DeclaredTypes = new Map()
+
+/** Half of the machine, at most 1 GB: what does not fit is spilled, and the process stays within 1.5 GB. */
+function defaultMemoryLimit(): string {
+  return `${Math.floor(Math.min(totalmem() / 2, 1e9) / 1e6)}MB`
+}
+
+function firstLine(error: unknown): string {
+  return messageOf(error).split('\n')[0]!
+}

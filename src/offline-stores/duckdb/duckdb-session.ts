@@ -1,0 +1,155 @@
+import { stat } from 'node:fs/promises'
+import { type DuckDBConnection, DuckDBDataChunk, type DuckDBType } from '@duckdb/node-api'
+import type { Cell, ColumnBatch } from '../../core/cell.js'
+import { feastError, isFeastError, messageOf } from '../../core/errors.js'
+import type { Field } from '../../core/field.js'
+import type { FileFormat } from '../offline-store.js'
+import type { SqlRelation, SqlSession } from '../sql/sql-engine.js'
+import { cellReader, cellWriter } from './duckdb-cells.js'
+import { quoteName, quoteText } from './duckdb-dialect.js'
+import { sqlTypeFor, sqlTypeOf } from './duckdb-types.js'
+
+/** Rows per chunk of DuckDB; a batch gathers a few of them. */
+const CHUNK_ROWS = 2048
+const BATCH_CHUNKS = 4
+
+/** One connection, with its temporary tables. */
+export class DuckDBSession implements SqlSession {
+  private readonly interrupt = () => this.connection.interrupt()
+
+  constructor(
+    private readonly connection: DuckDBConnection,
+    private readonly signal: AbortSignal | undefined,
+  ) {
+    signal?.addEventListener('abort', this.interrupt)
+  }
+
+  async load(
+    name: string,
+    fields: readonly Field[],
+    batches: AsyncIterable<ColumnBatch>,
+  ): Promise<SqlRelation> {
+    const columns = fields.map(({ name: column, type }) => ({
+      name: column,
+      type: sqlTypeFor(type),
+    }))
+    const definitions = columns.map(({ type }, index) => `c${index} ${type.text}`)
+    await this.run(`CREATE TEMP TABLE ${name} (${definitions.join(', ')})`)
+    const appender = await this.connection.createAppender(name)
+    try {
+      const writers = columns.map(({ type }) => cellWriter(type))
+      const types = columns.map((_, index) => appender.columnType(index))
+      for await (const batch of batches) {
+        this.check()
+        for (let start = 0; start < batch.rowCount; start += CHUNK_ROWS) {
+          appender.appendDataChunk(chunkOf(batch, start, types, writers))
+        }
+        appender.flushSync()
+      }
+    } finally {
+      appender.closeSync()
+    }
+    return { sql: name, columns: columns.map((column, index) => ({ ...column, ref: `c${index}` })) }
+  }
+
+  async keep(name: string, sql: string): Promise<void> {
+    await this.run(`CREATE TEMP TABLE ${quoteName(name)} AS\n${sql}`)
+  }
+
+  async numbers(sql: string): Promise<readonly (bigint | null)[]> {
+    const result = await this.run(sql)
+    const chunk = await result.fetchChunk()
+    return (chunk?.getRowValues(0) ?? []).map((value) => (value === null ? null : BigInt(value as bigint)))
+  }
+
+  async *stream(sql: string, fields: readonly Field[]): AsyncGenerator<ColumnBatch> {
+    const result = await this.guard(this.connection.stream(sql))
+    const readers = result
+      .columnTypes()
+      .map((type, index) => cellReader(sqlTypeOf(type), fields[index]!.type))
+    for (let done = false; !done; ) {
+      const columns: Cell[][] = fields.map(() => [])
+      let rowCount = 0
+      for (let count = 0; count < BATCH_CHUNKS; count++) {
+        const chunk = await this.guard(result.fetchChunk())
+        done = chunk === null || chunk.rowCount === 0
+        if (done) break
+        rowCount += chunk!.rowCount
+        for (const [index, reader] of readers.entries()) readColumn(chunk!, index, reader, columns[index]!)
+      }
+      if (rowCount > 0) yield { fields, columns, rowCount }
+    }
+  }
+
+  async copy(
+    sql: string,
+    _fields: readonly Field[],
+    path: string,
+    format: FileFormat,
+  ): Promise<{ readonly rows: number }> {
+    const options = { parquet: 'FORMAT parquet', csv: 'FORMAT csv, HEADER', json: 'FORMAT json', arrow: '' }[
+      format
+    ]
+    const result = await this.run(`COPY (\n${sql}\n) TO ${quoteText(path)} (${options})`)
+    await stat(path)
+    return { rows: result.rowsChanged }
+  }
+
+  async close(): Promise<void> {
+    this.signal?.removeEventListener('abort', this.interrupt)
+    this.connection.closeSync()
+  }
+
+  private run(sql: string) {
+    return this.guard(this.connection.run(sql))
+  }
+
+  private async guard<T>(work: Promise<T>): Promise<T> {
+    try {
+      this.check()
+      return await work
+    } catch (error) {
+      if (isFeastError(error)) throw error
+      this.check(error)
+      throw feastError('OFFLINE_STORE_FAILED', { store: 'DuckDB', why: messageOf(error) }, error)
+    }
+  }
+
+  private check(cause?: unknown): void {
+    if (this.signal?.aborted) throw feastError('ABORTED', { what: 'The query' }, cause)
+  }
+}
+
+function readColumn(
+  chunk: DuckDBDataChunk,
+  index: number,
+  reader: ReturnType<typeof cellReader>,
+  cells: Cell[],
+): void {
+  const vector = chunk.getColumnVector(index)
+  const count = vector.itemCount
+  for (let row = 0; row < count; row++) {
+    const value = vector.getItem(row)
+    cells.push(value === null || reader === undefined ? (value as Cell) : reader(value))
+  }
+}
+
+function chunkOf(
+  batch: ColumnBatch,
+  start: number,
+  types: readonly DuckDBType[],
+  writers: readonly ReturnType<typeof cellWriter>[],
+): DuckDBDataChunk {
+  const rowCount = Math.min(CHUNK_ROWS, batch.rowCount - start)
+  const chunk = DuckDBDataChunk.create(types, rowCount)
+  writers.forEach((write, index) => {
+    const cells = batch.columns[index]!
+    const vector = chunk.getColumnVector(index)
+    for (let row = 0; row < rowCount; row++) {
+      const cell = cells[start + row] ?? null
+      vector.setItem(row, (cell !== null && write ? write(cell) : cell) as never)
+    }
+    vector.flush()
+  })
+  return chunk
+}

@@ -1,0 +1,269 @@
+import { feastError } from '../../core/errors.js'
+import { type Field, field } from '../../core/field.js'
+import { type FeastType, StringType, UnixTimestamp } from '../../core/value-type.js'
+import type { EntityRows, HistoricalQuery, HistoricalView } from '../offline-store.js'
+import {
+  ENTITY_ROWS,
+  type JoinedView,
+  type OutputColumn,
+  pointInTimeJoin,
+  type SqlProgram,
+} from './point-in-time-join.js'
+import { type SourceRows, sourceRows } from './source-rows.js'
+import type { SqlDialect, TimeBounds } from './sql-dialect.js'
+import type { DeclaredTypes, SqlEngine, SqlRelation } from './sql-engine.js'
+import { feastTypeOf, isTimestamp, keyClassOf, type SqlColumn } from './sql-type.js'
+
+/** A historical query with every column found and checked, before any row is read. */
+export interface HistoricalPlan {
+  readonly fields: readonly Field[]
+  /** Gives {@link ENTITY_ROWS} from the relation that holds the entity rows as given. */
+  stage(relation: string): string
+  /** Where entity rows that need no loading are. */
+  readonly entityRelation: string | undefined
+  join(span: TimeBounds): SqlProgram
+  /** The result's columns without reading any source: for zero entity rows. */
+  readonly empty: string
+}
+
+const DEFAULT_TIME_COLUMN = 'event_timestamp'
+
+/** @throws ENTITY_COLUMN_MISSING, ENTITY_TIME_COLUMN, COLUMN_TYPE_MISMATCH, COLUMN_CLASH, SOURCE_COLUMN_MISSING, … */
+export async function historicalPlan(query: HistoricalQuery, engine: SqlEngine): Promise<HistoricalPlan> {
+  const { dialect } = engine
+  const sources = await Promise.all(query.views.map((view) => viewSource(view, engine)))
+  const entity = await entityRelation(query, sources, engine)
+  const timeColumn = entityTimeColumn(query.eventTimestampColumn, entity.columns)
+  checkColumns(query, entity.columns)
+  const views = query.views.map((view, index) =>
+    joinedView(view, sources[index]!.rows, entity.columns, query, dialect),
+  )
+  const output = [
+    ...entity.columns.map((column, index) => entityOutput(column, index, column === timeColumn, dialect)),
+    ...query.views.flatMap((view, index) => featureOutputs(view, index, sources[index]!)),
+  ]
+  const time = dialect.micros(timeColumn.ref, timeColumn.type)!
+  return {
+    fields: output.map((column) => field(column.name, column.type)),
+    entityRelation: entity.sql,
+    stage: (relation) => stage(relation, time, entity.columns),
+    join: (span) => pointInTimeJoin(views, output, span, dialect),
+    empty: emptySelect(output, dialect),
+  }
+}
+
+interface ViewSource {
+  readonly rows: SourceRows
+  readonly relation: SqlRelation
+}
+
+async function viewSource(view: HistoricalView, engine: SqlEngine): Promise<ViewSource> {
+  const declared = new Map(
+    [...view.joinKeys, ...view.features].map(({ column, type }): [string, FeastType] => [column, type]),
+  )
+  const relation = await engine.sourceRelation(view.source, declared)
+  const shape = {
+    source: view.source.name,
+    view: view.name,
+    timestampColumn: view.timestampColumn,
+    createdColumn: view.createdColumn,
+    partitionColumn: 'datePartitionColumn' in view.source ? view.source.datePartitionColumn : '',
+    keys: view.joinKeys.map(({ column }) => column),
+    features: view.features,
+  }
+  return { rows: sourceRows(shape, relation, engine.dialect), relation }
+}
+
+interface EntityRelation {
+  readonly sql: string | undefined
+  readonly columns: readonly SqlColumn[]
+}
+
+async function entityRelation(
+  query: HistoricalQuery,
+  sources: readonly ViewSource[],
+  engine: SqlEngine,
+): Promise<EntityRelation> {
+  const rows = query.entityRows
+  if (rows.kind === 'range') return rangeRows(rows, query.views, sources, engine.dialect)
+  if (rows.kind === 'batches') {
+    const columns = rows.fields.map(({ name, type }, index) => ({
+      name,
+      ref: `c${index}`,
+      type: engine.dialect.typeFor(type),
+    }))
+    return { sql: undefined, columns }
+  }
+  return engine.entityRelation(rows, declaredKeys(query.views))
+}
+
+function declaredKeys(views: readonly HistoricalView[]): DeclaredTypes {
+  return new Map(
+    views.flatMap((view) =>
+      view.joinKeys.map(({ entityColumn, type }): [string, FeastType] => [entityColumn, type]),
+    ),
+  )
+}
+
+/** J3: the distinct (join keys, event time) of the views' sources in the closed range, in that order. */
+function rangeRows(
+  { start, end }: Extract<EntityRows, { kind: 'range' }>,
+  views: readonly HistoricalView[],
+  sources: readonly ViewSource[],
+  dialect: SqlDialect,
+): EntityRelation {
+  const keyed = views.flatMap((view, index) =>
+    view.joinKeys.length > 0 ? [{ view, source: sources[index]! }] : [],
+  )
+  const shared = keyed[0]?.view.joinKeys.map(({ entityColumn }) => entityColumn) ?? []
+  for (const { view } of keyed) {
+    const own = view.joinKeys.map(({ entityColumn }) => entityColumn)
+    if (own.length === shared.length && own.every((name) => shared.includes(name))) continue
+    throw feastError('INVALID_REQUEST', {
+      message: `Without entity rows all feature views must have the same join keys; "${keyed[0]!.view.name}" has ${shared.join(', ')} and "${view.name}" has ${own.join(', ')}. Give entity rows.`,
+    })
+  }
+  const parts = keyed.length > 0 ? keyed : views.map((view, index) => ({ view, source: sources[index]! }))
+  const selects = parts.map(({ view, source: { rows } }) => {
+    const keys = shared.map((name, index) => {
+      const key = rows.keys[view.joinKeys.findIndex(({ entityColumn }) => entityColumn === name)]!
+      return { sql: `s.${key.column.ref} AS c${index}`, filled: `${key.value} IS NOT NULL` }
+    })
+    const inRange = [`${rows.time} >= ${start}`, `${rows.time} <= ${end}`, ...rows.prune({ start, end })]
+    return `SELECT ${[...keys.map(({ sql }) => sql), `${rows.time} AS at`].join(', ')} FROM ${rows.from} WHERE ${[...keys.map(({ filled }) => filled), ...inRange].join(' AND ')}`
+  })
+  const names = [...shared.map((_, index) => `c${index}`), dialect.timestamp('at')]
+  const order = [...shared.map((_, index) => index + 1), shared.length + 1].join(', ')
+  const first = parts[0]
+  return {
+    sql: `(SELECT DISTINCT ${names.join(', ')} AS c${shared.length} FROM (\n${selects.join('\nUNION\n')}\n) ORDER BY ${order})`,
+    columns: [
+      ...shared.map((name, index) => ({
+        name,
+        ref: `c${index}`,
+        type: first!.source.rows.keys[index]!.column.type,
+      })),
+      { name: DEFAULT_TIME_COLUMN, ref: `c${shared.length}`, type: dialect.typeFor(UnixTimestamp) },
+    ],
+  }
+}
+
+function entityTimeColumn(given: string | undefined, columns: readonly SqlColumn[]): SqlColumn {
+  const fail = (message: string) => feastError('ENTITY_TIME_COLUMN', { message })
+  const names = columns.map(({ name }) => `"${name}"`).join(', ')
+  const column = columns.find(({ name }) => name === (given ?? DEFAULT_TIME_COLUMN))
+  if (column) {
+    if (column.type.kind === 'date' || column.type.kind === 'text' || isTimestamp(column.type)) return column
+    throw fail(
+      `Entity column "${column.name}" holds the event time but is ${column.type.text}; make it a timestamp.`,
+    )
+  }
+  if (given !== undefined)
+    throw fail(`The entity rows have no column "${given}" for the event time; they have ${names}.`)
+  const times = columns.filter(({ type }) => isTimestamp(type))
+  if (times.length === 1) return times[0]!
+  throw fail(
+    times.length === 0
+      ? `The entity rows have no timestamp column; add one named "${DEFAULT_TIME_COLUMN}". They have ${names}.`
+      : `The entity rows have several timestamp columns (${times.map(({ name }) => `"${name}"`).join(', ')}); name one "${DEFAULT_TIME_COLUMN}", or say which holds the event time.`,
+  )
+}
+
+function checkColumns(query: HistoricalQuery, columns: readonly SqlColumn[]): void {
+  const given = columns.map(({ name }) => name)
+  const needed = [
+    ...query.views.map((view) => ({ view: view.name, names: view.joinKeys.map((key) => key.entityColumn) })),
+    ...query.requiredColumns.map(({ view, name }) => ({ view, names: [name] })),
+  ]
+  for (const { view, names } of needed) {
+    const missing = names.filter((name) => !given.includes(name))
+    if (missing.length > 0) throw feastError('ENTITY_COLUMN_MISSING', { columns: missing, given, view })
+  }
+  const seen = new Map<string, string>()
+  for (const view of query.views) {
+    for (const { output, column } of view.features) {
+      const ref = `${view.name}:${column}`
+      if (given.includes(output)) throw feastError('COLUMN_CLASH', { column: output, feature: ref })
+      const other = seen.get(output)
+      if (other !== undefined)
+        throw feastError('FEATURE_NAME_COLLISION', { names: [other, ref], full: false })
+      seen.set(output, ref)
+    }
+  }
+}
+
+function joinedView(
+  view: HistoricalView,
+  source: SourceRows,
+  columns: readonly SqlColumn[],
+  query: HistoricalQuery,
+  dialect: SqlDialect,
+): JoinedView {
+  const entityKeys = view.joinKeys.map(({ entityColumn }, index) => {
+    const position = columns.findIndex(({ name }) => name === entityColumn)
+    const column = columns[position]!
+    checkKey(view, column, source.keys[index]!.column)
+    return dialect.key(`e.e${position}`, column.type)
+  })
+  return {
+    source,
+    entityKeys,
+    ttlMicros: BigInt(Math.round(view.ttlSeconds * 1e6)),
+    fromCreated: query.filterByCreatedTimestamp && view.createdColumn !== undefined,
+  }
+}
+
+/** P12: integers of any width and texts of any kind compare by value; nothing is cast across. */
+function checkKey(view: HistoricalView, entity: SqlColumn, source: SqlColumn): void {
+  if (entity.type.kind === 'null') return
+  const keyClass = keyClassOf(source.type)
+  if (keyClass !== undefined && keyClassOf(entity.type) === keyClass) return
+  const wrong = keyClass === undefined ? source : entity
+  throw feastError('COLUMN_TYPE_MISMATCH', {
+    column: wrong.name,
+    type: wrong.type.text,
+    expected:
+      keyClass === undefined ? 'an integer, text, bytes, boolean or time for a join key' : source.type.text,
+    where:
+      keyClass === undefined
+        ? `data source "${view.source.name}"`
+        : `the entity rows (join key "${source.name}" of feature view "${view.name}")`,
+  })
+}
+
+interface Output extends OutputColumn {
+  readonly type: FeastType
+  /** Engine type, for results without rows. */
+  readonly sqlType: string
+}
+
+function entityOutput(column: SqlColumn, index: number, isTime: boolean, dialect: SqlDialect): Output {
+  if (isTime) {
+    const sqlType = dialect.typeFor(UnixTimestamp).text
+    return { name: column.name, expression: dialect.timestamp('e.t'), type: UnixTimestamp, sqlType }
+  }
+  const known = feastTypeOf(column.type)
+  const type = known.valueType === 'INVALID' ? StringType : known
+  return { name: column.name, expression: `e.e${index}`, type, sqlType: column.type.text }
+}
+
+function featureOutputs(view: HistoricalView, index: number, { relation }: ViewSource): readonly Output[] {
+  return view.features.map(({ column, output, type: declared }, position) => {
+    const stored = relation.columns.find(({ name }) => name === column)!.type
+    const type = declared.valueType === 'INVALID' ? feastTypeOf(stored) : declared
+    return { name: output, expression: `v${index}.f${position}`, type, sqlType: stored.text }
+  })
+}
+
+function stage(relation: string, time: string, columns: readonly SqlColumn[]): string {
+  const kept = columns.map(({ ref }, index) => `${ref} AS e${index}`)
+  return `SELECT ${['row_number() OVER () AS r', `${time} AS t`, ...kept].join(', ')}\nFROM ${relation}`
+}
+
+function emptySelect(output: readonly Output[], dialect: SqlDialect): string {
+  const columns = output.map(({ name, type, sqlType }) => {
+    const text = type.valueType === 'INVALID' ? sqlType : dialect.typeFor(type).text
+    return `CAST(NULL AS ${text}) AS ${dialect.name(name)}`
+  })
+  return `SELECT ${columns.join(', ')} FROM ${ENTITY_ROWS} WHERE false`
+}

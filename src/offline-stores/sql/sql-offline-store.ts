@@ -1,0 +1,198 @@
+import { access } from 'node:fs/promises'
+import type { ColumnBatch } from '../../core/cell.js'
+import type { BatchSource } from '../../core/data-source.js'
+import { feastError } from '../../core/errors.js'
+import { type Field, field } from '../../core/field.js'
+import { type FeastType, UnixTimestamp } from '../../core/value-type.js'
+import {
+  type FileFormat,
+  type HistoricalQuery,
+  type OfflineStore,
+  type PersistOptions,
+  PULL_CREATED_TIMESTAMP,
+  PULL_EVENT_TIMESTAMP,
+  type PullJob,
+  type PullQuery,
+  type RetrievalJob,
+} from '../offline-store.js'
+import { type HistoricalPlan, historicalPlan } from './historical-plan.js'
+import { allRows, latestRows, type PulledRows, skippedRows } from './latest-rows.js'
+import { ENTITY_ROWS, type SqlProgram } from './point-in-time-join.js'
+import { sourceRows } from './source-rows.js'
+import type { SqlEngine, SqlSession } from './sql-engine.js'
+import { feastTypeOf } from './sql-type.js'
+
+/** An offline store of any database that speaks SQL. */
+export function sqlOfflineStore(engine: SqlEngine): OfflineStore {
+  return {
+    describe: (source) => describe(engine, source),
+    getHistoricalFeatures: (query) => historicalJob(engine, query),
+    pull: (query) => pullJob(engine, query),
+    write: (source, batches) => engine.append(source, batches),
+    close: () => engine.close(),
+  }
+}
+
+async function describe(engine: SqlEngine, source: BatchSource): Promise<readonly Field[]> {
+  const { columns } = await engine.sourceRelation(source, new Map())
+  return columns.map(({ name, type }) => field(name, feastTypeOf(type)))
+}
+
+/** What a job does, once its columns are known. */
+interface Prepared {
+  readonly fields: readonly Field[]
+  /** For people. */
+  readonly text: string
+  /** Brings the session to where `select` can run. */
+  select(session: SqlSession): Promise<string>
+}
+
+function historicalJob(engine: SqlEngine, query: HistoricalQuery): RetrievalJob {
+  return job(engine, async () => {
+    const plan = await historicalPlan(query, engine)
+    return {
+      fields: plan.fields,
+      text: historicalText(plan),
+      select: (session) => runSteps(plan, query, session),
+    }
+  })
+}
+
+async function runSteps(plan: HistoricalPlan, query: HistoricalQuery, session: SqlSession): Promise<string> {
+  const rows = query.entityRows
+  const given =
+    rows.kind === 'batches'
+      ? (await session.load('given_rows', rows.fields, rows.batches)).sql
+      : plan.entityRelation!
+  await session.keep(ENTITY_ROWS, plan.stage(given))
+  const [count, start, end] = await session.numbers(`SELECT count(*), min(t), max(t) FROM ${ENTITY_ROWS}`)
+  if (count === 0n) return plan.empty
+  const program = plan.join({ start: start ?? undefined, end: end ?? undefined })
+  for (const { name, sql } of program.steps) await session.keep(name, sql)
+  return program.select
+}
+
+function historicalText(plan: HistoricalPlan): string {
+  const { steps, select }: SqlProgram = plan.join({ start: undefined, end: undefined })
+  const named = [{ name: ENTITY_ROWS, sql: plan.stage(plan.entityRelation ?? 'given_rows') }, ...steps]
+  return `WITH ${named.map(({ name, sql }) => `${name} AS (\n${sql}\n)`).join(',\n')}\n${select}`
+}
+
+function pullJob(engine: SqlEngine, query: PullQuery): PullJob {
+  const prepare = once(() => pulledRows(engine, query))
+  const base = job(engine, async () => {
+    const { rows, fields } = await prepare()
+    const text = query.latest ? latestRows(rows, engine.dialect) : allRows(rows, engine.dialect)
+    return { fields, text, select: async () => text }
+  })
+  return {
+    ...base,
+    skippedRows: async (signal) => {
+      const { rows } = await prepare()
+      const session = await engine.open(signal)
+      try {
+        return Number((await session.numbers(skippedRows(rows)))[0])
+      } finally {
+        await session.close()
+      }
+    },
+  }
+}
+
+async function pulledRows(
+  engine: SqlEngine,
+  query: PullQuery,
+): Promise<{ readonly rows: PulledRows; readonly fields: readonly Field[] }> {
+  const { source, joinKeys, features } = query
+  const declared = new Map(
+    [...joinKeys, ...features].map(({ column, type }): [string, FeastType] => [column, type]),
+  )
+  const relation = await engine.sourceRelation(source, declared)
+  const shape = {
+    source: source.name,
+    timestampColumn: query.timestampColumn,
+    createdColumn: query.createdColumn,
+    partitionColumn: 'datePartitionColumn' in source ? source.datePartitionColumn : '',
+    keys: joinKeys.map(({ column }) => column),
+  }
+  const rows = sourceRows({ ...shape, features }, relation, engine.dialect)
+  // A key goes out as its declared type, like a feature.
+  const keys = sourceRows({ ...shape, features: joinKeys }, relation, engine.dialect).features
+  const outputs = [...joinKeys, ...features].map(({ column, name, type }) => {
+    const stored = relation.columns.find((candidate) => candidate.name === column)!.type
+    return field(name, type.valueType === 'INVALID' ? feastTypeOf(stored) : type)
+  })
+  return {
+    rows: {
+      source: rows,
+      keys: keys.map(({ value }, index) => ({ expression: value, name: joinKeys[index]!.name })),
+      features: features.map(({ name }) => name),
+      bounds: { start: query.start, end: query.end },
+    },
+    fields: [
+      ...outputs,
+      field(PULL_EVENT_TIMESTAMP, UnixTimestamp),
+      ...(query.createdColumn === undefined ? [] : [field(PULL_CREATED_TIMESTAMP, UnixTimestamp)]),
+    ],
+  }
+}
+
+function job(engine: SqlEngine, prepare: () => Promise<Prepared>): RetrievalJob {
+  const prepared = once(prepare)
+  return {
+    fields: async () => (await prepared()).fields,
+    sql: async () => (await prepared()).text,
+    batches: (signal) => stream(engine, prepared, signal),
+    persist: (path, options) => persist(engine, prepared, path, options),
+  }
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => {
+    made ??= make()
+    return made
+  }
+}
+
+async function* stream(
+  engine: SqlEngine,
+  prepared: () => Promise<Prepared>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<ColumnBatch> {
+  const { fields, select } = await prepared()
+  const session = await engine.open(signal)
+  try {
+    yield* session.stream(await select(session), fields)
+  } finally {
+    await session.close()
+  }
+}
+
+async function persist(
+  engine: SqlEngine,
+  prepared: () => Promise<Prepared>,
+  path: string,
+  options: PersistOptions = {},
+): Promise<{ readonly rows: number }> {
+  const format = options.format ?? formatOf(path)
+  if (!options.overwrite && (await exists(path))) throw feastError('FILE_EXISTS', { path })
+  const { fields, select } = await prepared()
+  const session = await engine.open(options.signal)
+  try {
+    return await session.copy(await select(session), fields, path, format)
+  } finally {
+    await session.close()
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
+}
+
+function formatOf(path: string): FileFormat {
+  return /\.csv$/i.test(path) ? 'csv' : 'parquet'
+}
