@@ -1,12 +1,12 @@
 import type { Cell } from '../core/cell.js'
 import { feastError } from '../core/errors.js'
-import { type ValueType, valueTypeOf } from '../core/value-type.js'
+import { type FeastType, type ValueType, valueTypeOf } from '../core/value-type.js'
 import { floorSeconds } from './timestamp.js'
 import { asBuffer } from './wire.js'
 
 export interface JoinKey {
   readonly name: string
-  readonly valueType: ValueType
+  readonly type: FeastType
 }
 
 export type EntityKeyVersion = 2 | 3
@@ -19,7 +19,7 @@ export type EntityKeyEncoder = (values: readonly Cell[]) => Buffer
  * @param suffix appended to every key (Redis appends the project's name)
  * @throws INVALID_DEFINITION for a type that cannot be a join key; the encoder throws ENTITY_VALUE_INVALID
  */
-export function prepareEntityKey(
+export function entityKeyEncoder(
   joinKeys: readonly JoinKey[],
   version: EntityKeyVersion,
   suffix = '',
@@ -47,13 +47,13 @@ export function prepareEntityKey(
   }
 }
 
-/** One key; where there are many of one shape, use {@link prepareEntityKey}. */
+/** One key; where there are many of one shape, use {@link entityKeyEncoder}. */
 export function encodeEntityKey(
   joinKeys: readonly JoinKey[],
   values: readonly Cell[],
   version: EntityKeyVersion,
 ): Buffer {
-  return prepareEntityKey(joinKeys, version)(values)
+  return entityKeyEncoder(joinKeys, version)(values)
 }
 
 /** What the keys of these join keys start with: everything but the values. */
@@ -87,7 +87,7 @@ interface Payload {
   write(out: Buffer, at: number, cell: Cell): number
 }
 
-function writerOf({ name, valueType }: JoinKey): { readonly payload: Payload } {
+function writerOf({ name, type: { valueType } }: JoinKey): { readonly payload: Payload } {
   const payload = PAYLOADS[valueType]
   if (payload) return { payload }
   throw feastError('INVALID_DEFINITION', {
@@ -121,8 +121,7 @@ const PAYLOADS: Partial<Record<ValueType, Payload>> = {
   },
   INT32: {
     head: Buffer.concat([uint32(3), uint32(4)]),
-    size: (cell, name) =>
-      typeof cell === 'number' && (cell | 0) === cell ? 4 : misfit(cell, name, 'INT32'),
+    size: (cell, name) => (typeof cell === 'number' && (cell | 0) === cell ? 4 : misfit(cell, name, 'INT32')),
     write: (out, at, cell) => out.writeInt32LE(cell as number, at),
   },
   INT64: {

@@ -12,7 +12,7 @@ import type { Field } from './field.js'
  * | BYTES, PDF_BYTES, IMAGE_BYTES | Uint8Array |
  * | UNIX_TIMESTAMP | bigint, microseconds since 1970-01-01T00:00:00Z |
  * | *_LIST, *_SET, VALUE_LIST, VALUE_SET | array of cells of the element type |
- * | MAP, STRUCT | plain object, values as cells (MAP values carry no declared type: text, number, bigint, …) |
+ * | MAP, STRUCT | plain object, values as cells (MAP values carry no declared type: a number is a DOUBLE, a bigint an INT64, a Date a UNIX_TIMESTAMP) |
  * | SCALAR_MAP | Map |
  * | ZONED_TIMESTAMP | `{ micros: bigint, zone: string }` |
  */
@@ -23,6 +23,7 @@ export type Cell =
   | string
   | boolean
   | Uint8Array
+  | Date
   | readonly Cell[]
   | ReadonlyMap<Cell, Cell>
   | ZonedCell

@@ -1,0 +1,171 @@
+import { elementTypeOf, type ValueType, valueTypeOf } from '../core/value-type.js'
+import { pythonFloat } from './python-text.js'
+import { NULL_SECONDS } from './value.js'
+import { eachElement, eachMapEntry, readable, readInt64, readZoned, WIRE_TYPES } from './value-decode.js'
+import { asBuffer, BYTES, eachField, readText } from './wire.js'
+import { zonedText } from './zoned-text.js'
+
+/**
+ * JSON text of a `feast.types.Value`, character for character as Feast's HTTP server writes it: FLOAT widened
+ * to a double, floats always with `.0` or an exponent, INT64 with all digits, bytes in base64, JSON as a string,
+ * SCALAR_MAP null. What JSON has no number for (NaN, infinities; Feast fails on them) is null.
+ * @throws BYTES_UNREADABLE
+ */
+export function valueJson(bytes: Uint8Array): string {
+  if (bytes.length === 0) return 'null'
+  const buffer = asBuffer(bytes)
+  return scalarJson(buffer) ?? readable(() => jsonIn(buffer, 0, buffer.length))
+}
+
+/** The common cells, read without a walk over fields; undefined for every other. */
+function scalarJson(bytes: Buffer): string | undefined {
+  const last = bytes.length - 1
+  switch (bytes[0]) {
+    case 0x20:
+    case 0x18:
+    case 0x40:
+      return shortVarint(bytes, last)
+    case 0x29:
+      return last === 8 ? floatJson(bytes.readDoubleLE(1)) : undefined
+    case 0x35:
+      return last === 4 ? floatJson(bytes.readFloatLE(1)) : undefined
+    case 0x38:
+      return last === 1 ? (bytes[1] === 0 ? 'false' : 'true') : undefined
+    case 0x12:
+      // One length byte, and the text is all there is.
+      return last > 0 && bytes[1]! < 0x80 && bytes[1]! === last - 1
+        ? JSON.stringify(bytes.toString('utf8', 2))
+        : undefined
+    default:
+      return undefined
+  }
+}
+
+/** Numbers below 2^28, which leave no doubt about their sign. */
+function shortVarint(bytes: Buffer, last: number): string | undefined {
+  if (last < 1 || last > 4 || bytes[last]! >= 0x80) return undefined
+  let value = 0
+  for (let at = last; at > 0; at--) {
+    if (at < last && bytes[at]! < 0x80) return undefined
+    value = (value << 7) | (bytes[at]! & 0x7f)
+  }
+  return String(value)
+}
+
+function floatJson(value: number): string {
+  return Number.isFinite(value) ? pythonFloat(value) : 'null'
+}
+
+function jsonIn(bytes: Buffer, start: number, end: number): string {
+  let text = 'null'
+  eachField(bytes, start, end, (number, wireType, _start, from, to) => {
+    const valueType = valueTypeOf(number)
+    if (valueType === undefined || wireType !== WIRE_TYPES[number]) return
+    text = armJson(valueType, bytes, from, to)
+  })
+  return text
+}
+
+function armJson(valueType: ValueType, bytes: Buffer, start: number, end: number): string {
+  const element = elementTypeOf(valueType)
+  if (element === 'MAP' || element === 'STRUCT') {
+    return listJson(bytes, start, end, (from, to) => mapJson(bytes, from, to))
+  }
+  if (element !== undefined) {
+    let text = ''
+    eachElement(element, bytes, start, end, (from, to) => {
+      text += `,${armJson(element, bytes, from, to)}`
+    })
+    return `[${text.slice(1)}]`
+  }
+  switch (valueType) {
+    case 'INT32':
+    case 'INT64':
+    case 'UNIX_TIMESTAMP':
+      return String(readInt64(bytes, start, end))
+    case 'DOUBLE':
+      return floatJson(bytes.readDoubleLE(start))
+    case 'FLOAT':
+      return floatJson(bytes.readFloatLE(start))
+    case 'BOOL':
+      return readInt64(bytes, start, end) === 0n ? 'false' : 'true'
+    case 'BYTES':
+      return `"${bytes.toString('base64', start, end)}"`
+    case 'NULL':
+    case 'SCALAR_MAP':
+      return 'null'
+    case 'MAP':
+    case 'STRUCT':
+      return mapJson(bytes, start, end)
+    case 'VALUE_LIST':
+    case 'VALUE_SET':
+      return listJson(bytes, start, end, (from, to) => jsonIn(bytes, from, to))
+    case 'ZONED_TIMESTAMP':
+      return zonedJson(bytes, start, end)
+    default:
+      return JSON.stringify(readText(bytes, start, end))
+  }
+}
+
+function listJson(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  item: (start: number, end: number) => string,
+): string {
+  let text = ''
+  eachField(bytes, start, end, (number, wireType, _start, from, to) => {
+    if (number === 1 && wireType === BYTES) text += `,${item(from, to)}`
+  })
+  return `[${text.slice(1)}]`
+}
+
+function mapJson(bytes: Buffer, start: number, end: number): string {
+  let text = ''
+  eachMapEntry(bytes, start, end, (key, from, to) => {
+    text += `,${JSON.stringify(key)}:${jsonIn(bytes, from, to)}`
+  })
+  return `{${text.slice(1)}}`
+}
+
+function zonedJson(bytes: Buffer, start: number, end: number): string {
+  const { seconds, zone } = readZoned(bytes, start, end)
+  const text = seconds === NULL_SECONDS ? undefined : zonedText(seconds, zone)
+  return text === undefined ? 'null' : JSON.stringify(text)
+}
+
+/**
+ * Python's `str()` of a text, number or boolean value: what Feast keeps beside the bytes in SQLite. null for
+ * every other type. @throws BYTES_UNREADABLE
+ */
+export function valuePythonText(bytes: Uint8Array): string | null {
+  if (bytes.length === 0) return null
+  const buffer = asBuffer(bytes)
+  return readable(() => {
+    let text: string | null = null
+    eachField(buffer, 0, buffer.length, (number, wireType, _start, from, to) => {
+      const valueType = valueTypeOf(number)
+      if (valueType === undefined || wireType !== WIRE_TYPES[number]) return
+      text = pythonTextOf(valueType, buffer, from, to)
+    })
+    return text
+  })
+}
+
+function pythonTextOf(valueType: ValueType, bytes: Buffer, start: number, end: number): string | null {
+  switch (valueType) {
+    case 'STRING':
+      return readText(bytes, start, end)
+    case 'INT32':
+    case 'INT64':
+      return String(readInt64(bytes, start, end))
+    case 'DOUBLE':
+      return pythonFloat(bytes.readDoubleLE(start))
+    case 'FLOAT':
+      return pythonFloat(bytes.readFloatLE(start))
+    case 'BOOL':
+      return readInt64(bytes, start, end) === 0n ? 'False' : 'True'
+    default:
+      return null
+  }
+}
