@@ -1,22 +1,38 @@
 import type { Cell } from '../core/cell.js'
 import type { Micros } from '../core/instant.js'
+import type { RowFunction } from '../core/on-demand-feature-view.js'
+import type { OnlineStore } from '../online-stores/online-store.js'
+import type { Registry } from '../registry/registry.js'
+import { writeJsonResponse } from './json-response.js'
+import { answerOnline } from './online-answer.js'
+import { type OnlinePlan, planOnline, type RequestShape } from './online-plan.js'
+import { programResponse } from './program-response.js'
 
 /** The online read path: shapes to plans, plans to rows, rows to answers. */
 export interface OnlineServing {
-  /** Feast's HTTP answer as bytes. `body` is the parsed request, unchecked. */
-  answerJson(body: unknown): Promise<Buffer>
+  /** Feast's HTTP answer, ready to send. @throws the errors of plans, entity values and the online store */
+  answerJson(request: OnlineRequest): Promise<JsonAnswer>
   /** The same lookup for a program. */
   getOnlineFeatures(request: OnlineRequest): Promise<OnlineResponse>
 }
 
+export interface JsonAnswer {
+  readonly body: Buffer
+  readonly rowCount: number
+  readonly featureCount: number
+  readonly viewCount: number
+}
+
 export interface OnlineRequest {
   readonly features?: readonly string[]
+  /** Wins over `features`. */
   readonly featureService?: string
   /** Column → values; numbers, strings, bigints, booleans, bytes, Dates. Request data is given here as well. */
   readonly entities: Readonly<Record<string, readonly unknown[]>>
   readonly fullFeatureNames?: boolean
 }
 
+/** INVALID: an on demand feature of a view that cannot be computed here, beside features that can (Y1). */
 export type FieldStatus = 'INVALID' | 'PRESENT' | 'NULL_VALUE' | 'NOT_FOUND' | 'OUTSIDE_MAX_AGE'
 
 export interface OnlineResponse {
@@ -26,4 +42,80 @@ export interface OnlineResponse {
     readonly statuses: readonly FieldStatus[]
     readonly eventTimestamps: readonly Micros[]
   }[]
+}
+
+export interface OnlineServingOptions {
+  /** The current snapshot. */
+  registry(): Promise<Registry>
+  readonly onlineStore: OnlineStore
+  readonly project: string
+  readonly versioning: boolean
+  /** `feature_server.ttl` (O2). */
+  readonly ttl: 'enforce' | 'ignore'
+  readonly entityKeyVersion: 2 | 3
+  /** Functions of the loaded feature repo by on demand view name. */
+  readonly transformations: ReadonlyMap<string, RowFunction>
+  /** Milliseconds since 1970; for tests of what gets old. */
+  readonly now?: () => number
+}
+
+export function createOnlineServing(options: OnlineServingOptions): OnlineServing {
+  const plans = new PlanCache(options)
+  const answerOptions = { enforceTtl: options.ttl === 'enforce', now: options.now ?? Date.now }
+  return {
+    async answerJson({ entities, ...rest }) {
+      const plan = await plans.plan(shapeOf(rest))
+      const answer = await answerOnline(plan, entities, answerOptions)
+      return {
+        body: writeJsonResponse(answer),
+        rowCount: answer.rowCount,
+        featureCount: plan.outputs.length,
+        viewCount: plan.viewCount,
+      }
+    },
+    async getOnlineFeatures({ entities, ...rest }) {
+      const plan = await plans.plan(shapeOf(rest))
+      return programResponse(await answerOnline(plan, entities, answerOptions))
+    },
+  }
+}
+
+function shapeOf({
+  features,
+  featureService,
+  fullFeatureNames,
+}: Omit<OnlineRequest, 'entities'>): RequestShape {
+  return { features: features ?? [], featureService, fullFeatureNames: fullFeatureNames ?? false }
+}
+
+const MAX_PLANS = 1000
+
+/** Plans of the current registry snapshot; a new snapshot drops them all, the longest unused leaves when full. */
+class PlanCache {
+  #registry: Registry | undefined
+  readonly #plans = new Map<string, OnlinePlan>()
+
+  constructor(readonly options: OnlineServingOptions) {}
+
+  async plan(shape: RequestShape): Promise<OnlinePlan> {
+    const registry = await this.options.registry()
+    if (registry !== this.#registry) {
+      this.#plans.clear()
+      this.#registry = registry
+    }
+    const key = keyOf(shape)
+    const known = this.#plans.get(key)
+    if (known !== undefined) return known
+    const plan = planOnline(shape, { ...this.options, registry })
+    if (this.#plans.size >= MAX_PLANS) this.#plans.delete(this.#plans.keys().next().value!)
+    this.#plans.set(key, plan)
+    return plan
+  }
+}
+
+/** References hold no NUL (a plan refuses them), so the count in front makes the text unambiguous. */
+function keyOf({ features, featureService, fullFeatureNames }: RequestShape): string {
+  const asked =
+    featureService !== undefined ? `s${featureService}` : `${features.length}\0${features.join('\0')}`
+  return fullFeatureNames ? `full ${asked}` : asked
 }

@@ -1,0 +1,369 @@
+import { type EntityKeyEncoder, entityKeyEncoder } from '../codec/entity-key.js'
+import { DUMMY_ENTITY, DUMMY_ENTITY_VALUE } from '../core/entity.js'
+import { type FeastError, feastError, isFeastError } from '../core/errors.js'
+import { outputName, parseFeatureRef } from '../core/feature-ref.js'
+import { isEntityless, type StoredView } from '../core/feature-view.js'
+import type { Field } from '../core/field.js'
+import type { OnDemandFeatureView, RowFunction } from '../core/on-demand-feature-view.js'
+import { nameToUse } from '../core/projection.js'
+import type { FeastType } from '../core/value-type.js'
+import type { OnlineReader, OnlineStore } from '../online-stores/online-store.js'
+import type { Registry } from '../registry/registry.js'
+import { rowFunctionOf } from './on-demand.js'
+
+/** What a request asks for, without its entities: the key of a plan. */
+export interface RequestShape {
+  readonly features: readonly string[]
+  /** Wins over `features`. */
+  readonly featureService: string | undefined
+  readonly fullFeatureNames: boolean
+}
+
+export interface PlanContext {
+  readonly project: string
+  readonly registry: Registry
+  readonly onlineStore: OnlineStore
+  /** `registry.enable_online_feature_view_versioning`: tables carry their version. */
+  readonly versioning: boolean
+  readonly entityKeyVersion: 2 | 3
+  /** Functions of the loaded feature repo by on demand view name. */
+  readonly transformations: ReadonlyMap<string, RowFunction>
+}
+
+/** All that can be known before entities are: made once per registry snapshot and shape. */
+export interface OnlinePlan {
+  readonly outputs: readonly PlanOutput[]
+  readonly groups: readonly ReadGroup[]
+  readonly onDemand: readonly OnDemandStep[]
+  /** Entity columns that a request may hold: join keys of the project and of the projections. */
+  readonly joinKeys: ReadonlySet<string>
+  /** Deprecated spelling: entity name → join key. */
+  readonly joinKeyOfEntity: ReadonlyMap<string, string>
+  /** Types of the entity columns this plan looks up by; others are echoed as they came. */
+  readonly keyTypes: ReadonlyMap<string, FeastType>
+  readonly requestColumns: ReadonlyMap<string, { readonly field: Field; readonly view: string }>
+  readonly viewCount: number
+}
+
+/** A column of the answer. */
+export type PlanOutput =
+  | { readonly kind: 'stored'; readonly name: string; readonly cell: CellPlace }
+  | {
+      readonly kind: 'onDemand'
+      readonly name: string
+      readonly step: number
+      /** Position in the on demand view's features. */
+      readonly feature: number
+    }
+
+/** Where a stored feature is found: `groups[group]`, cell `cell` of its rows, row times of `views[view]`. */
+export interface CellPlace {
+  readonly group: number
+  readonly cell: number
+  readonly view: number
+  readonly type: FeastType
+}
+
+/** Views that are looked up by the same entity columns: one reader, one key per entity row. */
+export interface ReadGroup {
+  readonly keys: readonly KeyColumn[]
+  readonly encodeKey: EntityKeyEncoder
+  /** The key of views without entity, which have one row for everybody. */
+  readonly constantKey: Buffer | undefined
+  readonly reader: OnlineReader
+  readonly features: readonly { readonly view: string; readonly feature: string }[]
+  readonly views: readonly GroupView[]
+}
+
+export interface KeyColumn {
+  readonly joinKey: string
+  /** Entity column that holds it: the join key, or what the projection maps it to. */
+  readonly column: string
+  readonly type: FeastType
+}
+
+export interface GroupView {
+  readonly name: string
+  /** Name in the online store. */
+  readonly table: string
+  readonly ttlSeconds: number
+}
+
+export interface OnDemandStep {
+  readonly view: OnDemandFeatureView
+  readonly run: RowFunction | undefined
+  /** Why it cannot be computed here. Its outputs are then INVALID, and asking for nothing else is this error. */
+  readonly unavailable: FeastError | undefined
+  readonly inputs: readonly { readonly name: string; readonly cell: CellPlace }[]
+  readonly requestInputs: readonly Field[]
+}
+
+/**
+ * @throws NO_FEATURES, INVALID_FEATURE_REF, FEATURE_VIEW_NOT_FOUND, FEATURE_SERVICE_NOT_FOUND, FEATURE_NOT_FOUND,
+ * VIEW_DISABLED, VERSIONED_READ_DISABLED, VIEW_VERSION_NOT_FOUND, FEATURE_NAME_COLLISION, PYTHON_TRANSFORMATION,
+ * TRANSFORMATION_UNAVAILABLE
+ */
+export function planOnline(shape: RequestShape, context: PlanContext): OnlinePlan {
+  const wanted = wantedFeatures(shape, context)
+  if (wanted.length === 0) throw feastError('NO_FEATURES', undefined)
+  refuseCollisions(wanted, shape.fullFeatureNames)
+  const draft = newDraft(context)
+  const outputs = wanted.map((feature) => placeOutput(draft, feature))
+  refuseWhenNothingCanBeComputed(draft, outputs)
+  return {
+    outputs,
+    groups: draft.groups.map((group) => finishGroup(group, context)),
+    onDemand: draft.steps,
+    joinKeys: draft.joinKeys,
+    joinKeyOfEntity: draft.joinKeyOfEntity,
+    keyTypes: draft.keyTypes,
+    requestColumns: draft.requestColumns,
+    viewCount: new Set(wanted.map(({ source }) => source.label)).size,
+  }
+}
+
+/** A view as one projection of it is read. */
+interface Source {
+  /** Name that outputs carry: alias, or view, with `@v2` where a version was asked for. */
+  readonly label: string
+  readonly view: StoredView | OnDemandFeatureView
+  readonly versionNumber: number
+  readonly joinKeyMap: Readonly<Record<string, string>>
+}
+
+interface Wanted {
+  readonly source: Source
+  readonly feature: string
+  readonly output: string
+}
+
+function wantedFeatures(shape: RequestShape, context: PlanContext): Wanted[] {
+  const sourceOf = memoized((view: string, versionTag: string) => openSource(view, versionTag, context))
+  const want = (source: Source, feature: string): Wanted => ({
+    source,
+    feature,
+    output: outputName(source.label, feature, shape.fullFeatureNames),
+  })
+  if (shape.featureService !== undefined) {
+    return serviceSources(shape.featureService, context).flatMap(({ source, features }) =>
+      features.map((feature) => want(source, feature)),
+    )
+  }
+  return shape.features.map((text) => {
+    if (text.includes('\0')) throw feastError('INVALID_FEATURE_REF', { ref: text })
+    const ref = parseFeatureRef(text)
+    if (ref.versionTag !== '' && !context.versioning) {
+      throw feastError('VERSIONED_READ_DISABLED', { ref: `${ref.view}@${ref.versionTag}` })
+    }
+    return want(sourceOf(ref.view, ref.versionTag), ref.feature)
+  })
+}
+
+function memoized<T>(open: (view: string, versionTag: string) => T): typeof open {
+  const known = new Map<string, T>()
+  return (view, versionTag) => {
+    const key = `${view}@${versionTag}`
+    const opened = known.get(key) ?? open(view, versionTag)
+    known.set(key, opened)
+    return opened
+  }
+}
+
+function serviceSources(
+  name: string,
+  context: PlanContext,
+): { readonly source: Source; readonly features: readonly string[] }[] {
+  return context.registry.featureService(context.project, name).projections.map((projection) => {
+    // Where online versioning is off, Feast serves the current rows under the versioned name.
+    const opened = openSource(projection.view, context.versioning ? projection.versionTag : '', context)
+    return {
+      source: { ...opened, label: nameToUse(projection), joinKeyMap: projection.joinKeyMap },
+      features: projection.features ?? opened.view.features.map((feature) => feature.name),
+    }
+  })
+}
+
+function openSource(name: string, versionTag: string, { registry, project }: PlanContext): Source {
+  if (versionTag !== '') {
+    const versionNumber = Number(versionTag.slice(1))
+    const view = registry.viewAtVersion(project, name, versionNumber)
+    refuseDisabled(registry.findView(project, name) ?? view)
+    return { label: `${name}@${versionTag}`, view, versionNumber, joinKeyMap: {} }
+  }
+  const view = registry.view(project, name)
+  refuseDisabled(view)
+  return { label: name, view, versionNumber: registry.viewState(project, name).versionNumber, joinKeyMap: {} }
+}
+
+/** The lifecycle state never gates a read (R8). */
+function refuseDisabled(view: StoredView | OnDemandFeatureView): void {
+  if (!view.enabled) throw feastError('VIEW_DISABLED', { name: view.name })
+}
+
+function refuseCollisions(wanted: readonly Wanted[], full: boolean): void {
+  const seen = new Set<string>()
+  const twice = new Set<string>()
+  for (const { output } of wanted) (seen.has(output) ? twice : seen).add(output)
+  if (twice.size > 0) throw feastError('FEATURE_NAME_COLLISION', { names: [...twice], full })
+}
+
+interface Draft {
+  readonly context: PlanContext
+  readonly groups: GroupDraft[]
+  readonly steps: OnDemandStep[]
+  readonly joinKeys: Set<string>
+  readonly joinKeyOfEntity: Map<string, string>
+  readonly keyTypes: Map<string, FeastType>
+  readonly requestColumns: Map<string, { field: Field; view: string }>
+}
+
+interface GroupDraft {
+  readonly signature: string
+  readonly keys: readonly KeyColumn[]
+  readonly entityless: boolean
+  readonly features: { view: string; feature: string }[]
+  readonly views: GroupView[]
+}
+
+function newDraft(context: PlanContext): Draft {
+  const entities = context.registry
+    .entities(context.project)
+    .filter((entity) => entity.name !== DUMMY_ENTITY.name)
+  return {
+    context,
+    groups: [],
+    steps: [],
+    joinKeys: new Set(entities.map((entity) => entity.joinKey)),
+    joinKeyOfEntity: new Map(entities.map((entity) => [entity.name, entity.joinKey])),
+    keyTypes: new Map(),
+    requestColumns: new Map(),
+  }
+}
+
+function placeOutput(draft: Draft, { source, feature, output }: Wanted): PlanOutput {
+  if (source.view.kind !== 'onDemandFeatureView') {
+    return { kind: 'stored', name: output, cell: placeCell(draft, source, source.view, feature) }
+  }
+  const position = source.view.features.findIndex(({ name }) => name === feature)
+  if (position < 0) throw unknownFeature(source.view, feature)
+  return { kind: 'onDemand', name: output, step: stepOf(draft, source.view), feature: position }
+}
+
+function placeCell(draft: Draft, source: Source, view: StoredView, feature: string): CellPlace {
+  const field = view.features.find(({ name }) => name === feature)
+  if (field === undefined) throw unknownFeature(view, feature)
+  const group = groupOf(draft, source, view)
+  const { versioning } = draft.context
+  const table = versioning && source.versionNumber > 0 ? `${view.name}_v${source.versionNumber}` : view.name
+  const groupDraft = draft.groups[group]!
+  const places = groupDraft.features
+  let cell = places.findIndex((place) => place.view === table && place.feature === feature)
+  if (cell < 0) cell = places.push({ view: table, feature }) - 1
+  let viewIndex = groupDraft.views.findIndex((known) => known.table === table)
+  if (viewIndex < 0) {
+    viewIndex = groupDraft.views.push({ name: view.name, table, ttlSeconds: view.ttlSeconds }) - 1
+  }
+  return { group, cell, view: viewIndex, type: field.type }
+}
+
+function groupOf(draft: Draft, source: Source, view: StoredView): number {
+  const entityless = isEntityless(view)
+  const keys = entityless ? [] : keyColumns(draft, source, view)
+  const signature = entityless
+    ? ''
+    : JSON.stringify(keys.map(({ joinKey, column, type }) => [joinKey, column, type.valueType]))
+  const known = draft.groups.findIndex((group) => group.signature === signature)
+  return known >= 0 ? known : draft.groups.push({ signature, keys, entityless, features: [], views: [] }) - 1
+}
+
+function keyColumns(draft: Draft, source: Source, view: StoredView): KeyColumn[] {
+  return joinKeyFields(draft.context, view).map(({ name, type }) => {
+    const column = source.joinKeyMap[name] ?? name
+    draft.joinKeys.add(column)
+    draft.keyTypes.set(column, type)
+    return { joinKey: name, column, type }
+  })
+}
+
+/** A registry of an early Feast has no entity columns; the entities then know their types. */
+function joinKeyFields(
+  { registry, project }: PlanContext,
+  view: StoredView,
+): readonly { readonly name: string; readonly type: FeastType }[] {
+  if (view.entityColumns.length >= view.entities.length) return view.entityColumns
+  return view.entities.map((name) => {
+    const { joinKey, valueType } = registry.entity(project, name)
+    return { name: joinKey, type: { valueType } }
+  })
+}
+
+function stepOf(draft: Draft, view: OnDemandFeatureView): number {
+  const known = draft.steps.findIndex((step) => step.view.name === view.name)
+  if (known >= 0) return known
+  const found = rowFunctionOf(view, draft.context.transformations.get(view.name))
+  const [run, unavailable] = isFeastError(found) ? [undefined, found] : [found, undefined]
+  const requestInputs = view.requestSources.flatMap((source) => source.schema)
+  if (unavailable === undefined) {
+    for (const field of requestInputs) draft.requestColumns.set(field.name, { field, view: view.name })
+  }
+  return (
+    draft.steps.push({
+      view,
+      run,
+      unavailable,
+      inputs: unavailable === undefined ? inputsOf(draft, view) : [],
+      requestInputs,
+    }) - 1
+  )
+}
+
+/** Dependencies are read under the source view's own name, whatever alias a service gives it, as in Feast. */
+function inputsOf(draft: Draft, view: OnDemandFeatureView): OnDemandStep['inputs'] {
+  return view.projections.flatMap((projection) => {
+    const opened = openSource(projection.view, '', draft.context)
+    const stored = opened.view
+    if (stored.kind === 'onDemandFeatureView') {
+      throw feastError('INVALID_DEFINITION', {
+        object: `On demand feature view "${view.name}"`,
+        problem: `its source "${stored.name}" is itself an on demand feature view`,
+        mend: 'Take the features that it is computed from as sources instead.',
+      })
+    }
+    const source = { ...opened, joinKeyMap: projection.joinKeyMap }
+    const names = projection.features ?? stored.features.map((feature) => feature.name)
+    return names.map((name) => ({ name, cell: placeCell(draft, source, stored, name) }))
+  })
+}
+
+function refuseWhenNothingCanBeComputed(draft: Draft, outputs: readonly PlanOutput[]): void {
+  const errors = outputs.map((output) =>
+    output.kind === 'onDemand' ? draft.steps[output.step]!.unavailable : undefined,
+  )
+  if (errors.every((error) => error !== undefined)) throw errors[0]
+}
+
+function finishGroup(group: GroupDraft, { onlineStore, entityKeyVersion }: PlanContext): ReadGroup {
+  const joinKeys = group.entityless
+    ? [{ name: DUMMY_ENTITY.joinKey, type: { valueType: DUMMY_ENTITY.valueType } }]
+    : group.keys.map(({ joinKey, type }) => ({ name: joinKey, type }))
+  const encodeKey = entityKeyEncoder(joinKeys, entityKeyVersion)
+  return {
+    keys: group.keys,
+    encodeKey,
+    constantKey: group.entityless ? encodeKey([DUMMY_ENTITY_VALUE]) : undefined,
+    reader: onlineStore.prepareRead({
+      features: group.features,
+      views: group.views.map((view) => view.table),
+    }),
+    features: group.features,
+    views: group.views,
+  }
+}
+
+function unknownFeature(view: StoredView | OnDemandFeatureView, feature: string): FeastError {
+  return feastError('FEATURE_NOT_FOUND', {
+    name: feature,
+    view: view.name,
+    known: view.features.map(({ name }) => name),
+  })
+}
