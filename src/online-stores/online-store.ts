@@ -1,4 +1,4 @@
-import type { Micros } from '../core/instant.js'
+import type { EncodedRow } from '../codec/rows.js'
 
 /**
  * Keeps the newest row of every entity. Entity key bytes in, Feast `Value` bytes out; a store moves bytes and
@@ -49,13 +49,7 @@ export interface OnlineWriteBatch {
   readonly rows: readonly EncodedRow[]
 }
 
-/** `values` in the order of the table's features; an empty cell is null. */
-export interface EncodedRow {
-  readonly entityKey: Buffer
-  readonly values: readonly Buffer[]
-  readonly eventTimestamp: Micros
-  readonly createdTimestamp: Micros | null
-}
+export type { EncodedRow }
 
 export interface InfraObject {
   readonly type: 'sqliteTable'
