@@ -98,7 +98,8 @@ export function randomValue(random: Random, type: FeastType): BothSides | undefi
   const element = elementTypeOf(type.valueType)
   const make = element && SCALARS[element]
   if (!make) return undefined
-  const items = random.times(random.int(isListType(type.valueType) ? 0 : 1, 4), () => make(random))
+  // Python's own sets have no order, so only a set of one has one byte form.
+  const items = random.times(isListType(type.valueType) ? random.int(0, 4) : 1, () => make(random))
   return { cell: items.map(({ cell }) => cell), tagged: items.map(({ tagged }) => tagged) }
 }
 

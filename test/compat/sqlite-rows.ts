@@ -1,4 +1,4 @@
-import { DatabaseSync } from '@photostructure/sqlite'
+import { DatabaseSync, type DatabaseSyncInstance } from '@photostructure/sqlite'
 
 /** Every row of every table of a SQLite file as the bytes it holds: table → `entity key/feature` → columns. */
 export function sqliteRows(file: string): Record<string, Record<string, Record<string, unknown>>> {
@@ -13,7 +13,7 @@ export function sqliteRows(file: string): Record<string, Record<string, Record<s
   }
 }
 
-function rowsOf(database: DatabaseSync, table: string): Record<string, Record<string, unknown>> {
+function rowsOf(database: DatabaseSyncInstance, table: string): Record<string, Record<string, unknown>> {
   const statement = database.prepare(`SELECT * FROM "${table.replaceAll('"', '""')}"`)
   statement.setReadBigInts(true)
   return Object.fromEntries(

@@ -1,0 +1,98 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { existsSync, mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import type { FeatureRepo } from '../../src/config/feature-repo.js'
+import type { Cell } from '../../src/core/cell.js'
+import type { Definition } from '../../src/core/definition.js'
+import type { Field } from '../../src/core/field.js'
+import type { FeatureStore } from '../../src/feature-store/feature-store.js'
+import { openFeatureStore } from '../../src/feature-store/open.js'
+import type { RetrievalJob } from '../../src/offline-stores/offline-store.js'
+import { freePort, untilServing } from './real-feast.js'
+
+const ROOT = resolve(fileURLToPath(import.meta.url), '../../..')
+const CLI = join(ROOT, 'dist/cli.js')
+
+export function temporaryFolder(name: string): string {
+  return mkdtempSync(join(tmpdir(), `feast-compat-${name}-`))
+}
+
+/** A feature repo made of what a module exports. */
+export function repoOf(exports: object, file: string): FeatureRepo {
+  return {
+    definitions: Object.entries(exports)
+      .filter(([, value]) => typeof value === 'object' && value !== null && 'kind' in value)
+      .filter(([, value]) => (value as { kind: string }).kind !== 'projection')
+      .map(([exportName, definition]) => ({ definition: definition as Definition, file, exportName })),
+  }
+}
+
+export async function openOurs(repo: string, definitions?: FeatureRepo): Promise<FeatureStore> {
+  return openFeatureStore({ repoPath: repo, ...(definitions ? { repo: definitions } : {}) })
+}
+
+export interface Rows {
+  readonly fields: readonly Field[]
+  readonly rows: readonly Readonly<Record<string, Cell>>[]
+}
+
+/** All rows of a job; for results that are known to be small. */
+export async function collect(job: RetrievalJob): Promise<Rows> {
+  const rows: Record<string, Cell>[] = []
+  for await (const { fields, columns, rowCount } of job.batches()) {
+    for (let row = 0; row < rowCount; row++) {
+      rows.push(Object.fromEntries(fields.map(({ name }, i) => [name, columns[i]![row] ?? null])))
+    }
+  }
+  return { fields: await job.fields(), rows }
+}
+
+/** The built command in a process of its own. @throws with its output when it fails */
+export async function runCommand(repo: string, ...args: string[]): Promise<string> {
+  const { stdout } = await promisify(execFile)(process.execPath, [builtCommand(), '--chdir', repo, ...args], {
+    env: { ...process.env, NODE_OPTIONS: '' },
+    maxBuffer: 64 << 20,
+  })
+  return stdout
+}
+
+function builtCommand(): string {
+  if (!existsSync(CLI))
+    throw new Error('dist/cli.js is not there: run `npm run build` first (`npm test` does)')
+  return CLI
+}
+
+export interface OurServer {
+  readonly port: number
+  stop(): Promise<void>
+}
+
+/** `feast serve` as users run it. */
+export async function serveOurs(repo: string): Promise<OurServer> {
+  const port = await freePort()
+  const child = spawn(
+    process.execPath,
+    [builtCommand(), '--chdir', repo, 'serve', '--port', String(port), '--no-access-log'],
+    { env: { ...process.env, NODE_OPTIONS: '' }, stdio: ['ignore', 'ignore', 'pipe'] },
+  )
+  let errors = ''
+  child.stderr!.on('data', (data) => {
+    errors += data
+  })
+  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve))
+  await Promise.race([
+    untilServing(port),
+    ended.then((code) => {
+      throw new Error(`feast serve ended with code ${code}: ${errors}`)
+    }),
+  ])
+  return { port, stop: () => stop(child, ended) }
+}
+
+async function stop(child: ChildProcess, ended: Promise<number | null>): Promise<void> {
+  child.kill('SIGTERM')
+  await ended
+}
