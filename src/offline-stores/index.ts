@@ -24,3 +24,5 @@ export async function openOfflineStore(block: StoreBlock, context: BackendContex
   const factory = await load()
   return factory.create(parseStoreBlock(block, factory.config), context)
 }
+
+export { writeBatches } from './write-batches.js'

@@ -8,6 +8,7 @@ import {
 } from '@duckdb/node-api'
 import type { Cell } from '../../core/cell.js'
 import { elementTypeOf, type FeastType } from '../../core/value-type.js'
+import { cellText } from '../cell-text.js'
 import type { SqlType } from '../sql/sql-type.js'
 
 type Reader = (value: NonNullable<DuckDBValue>) => Cell
@@ -112,7 +113,7 @@ function jsonReader(to: FeastType): Reader {
 export function cellWriter(to: SqlType): ((cell: NonNullable<Cell>) => DuckDBValue) | undefined {
   switch (to.kind) {
     case 'text':
-      return textOf
+      return cellText
     case 'int64':
       return (cell) => BigInt(cell as bigint | number)
     case 'bytes':
@@ -138,7 +139,10 @@ export function cellWriter(to: SqlType): ((cell: NonNullable<Cell>) => DuckDBVal
     case 'map':
       return (cell) =>
         mapValue(
-          Object.entries(cell).map(([key, value]) => ({ key, value: value === null ? null : textOf(value) })),
+          Object.entries(cell).map(([key, value]) => ({
+            key,
+            value: value === null ? null : cellText(value),
+          })),
         )
     default:
       return undefined
@@ -147,19 +151,4 @@ export function cellWriter(to: SqlType): ((cell: NonNullable<Cell>) => DuckDBVal
 
 function orNull(write: ReturnType<typeof cellWriter>): (cell: Cell) => DuckDBValue {
   return (cell) => (cell === null || cell === undefined ? null : write ? write(cell) : (cell as DuckDBValue))
-}
-
-function textOf(cell: NonNullable<Cell>): string {
-  if (typeof cell !== 'object') return String(cell)
-  return cell instanceof Map ? jsonText(Object.fromEntries(cell)) : jsonText(cell)
-}
-
-/** JSON with 64-bit integers written in full. */
-function jsonText(cell: Cell | undefined): string {
-  if (typeof cell === 'bigint') return cell.toString()
-  if (Array.isArray(cell)) return `[${cell.map(jsonText).join(',')}]`
-  if (cell instanceof Uint8Array) return JSON.stringify(Buffer.from(cell).toString('base64'))
-  if (typeof cell !== 'object' || cell === null) return JSON.stringify(cell ?? null)
-  const entries = Object.entries(cell).map(([key, value]) => `${JSON.stringify(key)}:${jsonText(value)}`)
-  return `{${entries.join(',')}}`
 }

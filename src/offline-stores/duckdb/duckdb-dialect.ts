@@ -1,5 +1,6 @@
 import type { Micros } from '../../core/instant.js'
-import { elementTypeOf, type FeastType } from '../../core/value-type.js'
+import type { FeastType } from '../../core/value-type.js'
+import { listElementOf } from '../list-element.js'
 import type { SqlDialect, TimeBounds } from '../sql/sql-dialect.js'
 import { isInteger, isText, isTimestamp, type SqlType } from '../sql/sql-type.js'
 import { sqlTypeFor } from './duckdb-types.js'
@@ -118,15 +119,10 @@ function list(expression: string, from: SqlType, to: FeastType, target: SqlType)
   if (from.kind !== 'list') return undefined
   const plain = from.element!.text === target.element!.text ? `${expression}::${target.text}` : undefined
   if (plain !== undefined) return plain
-  const element = to.element ?? elementOf(to)
+  const element = listElementOf(to)
   if (element === undefined) return expression
   const inner = cast('x', from.element!, element)
   return inner === undefined ? undefined : `list_transform(${expression}, lambda x: ${inner})`
-}
-
-function elementOf(to: FeastType): FeastType | undefined {
-  const valueType = elementTypeOf(to.valueType)
-  return valueType === undefined ? undefined : { ...(to.fields ? { fields: to.fields } : {}), valueType }
 }
 
 function composite(expression: string, from: SqlType, target: SqlType): string | undefined {

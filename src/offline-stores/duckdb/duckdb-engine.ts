@@ -1,26 +1,26 @@
 import { randomUUID } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api'
-import type { BackendContext } from '../../core/backend.js'
 import type { ColumnBatch } from '../../core/cell.js'
 import type { BatchSource } from '../../core/data-source.js'
 import { feastError, isFeastError, messageOf } from '../../core/errors.js'
 import type { EntityRows } from '../offline-store.js'
-import type { DeclaredTypes, SqlEngine, SqlRelation, SqlSession } from '../sql/sql-engine.js'
+import type { DeclaredTypes, SqlEngine, SqlRelation } from '../sql/sql-engine.js'
+import { appendRows } from './duckdb-append.js'
 import { duckdbDialect, quoteName, quoteText } from './duckdb-dialect.js'
-import { readEntityFile, readSource, sourceFiles } from './duckdb-files.js'
+import { readEntityFile, readSource, type SourceFiles, sourceFiles } from './duckdb-files.js'
 import { DuckDBSession } from './duckdb-session.js'
 import { sqlTypeOf } from './duckdb-types.js'
 
 export interface DuckDBOptions {
   /** As DuckDB writes it: `4GB`. */
-  readonly memoryLimit: string | undefined
+  readonly memoryLimit?: string | undefined
   /** Where what does not fit is spilled; a folder of its own is made there and removed on close. */
-  readonly tempDirectory: string | undefined
-  readonly threads: number | undefined
+  readonly tempDirectory?: string | undefined
+  readonly threads?: number | undefined
 }
 
 /** One DuckDB instance in memory; a session is a connection with its own temporary tables. */
@@ -32,13 +32,14 @@ export class DuckDBEngine implements SqlEngine {
 
   constructor(
     private readonly options: DuckDBOptions,
-    private readonly context: BackendContext,
+    /** Where relative paths start; empty = this process's folder. */
+    private readonly repoPath: string,
   ) {
     this.spillPath = join(options.tempDirectory ?? tmpdir(), `feast-duckdb-${randomUUID()}`)
   }
 
   async sourceRelation(source: BatchSource, declared: DeclaredTypes): Promise<SqlRelation> {
-    const files = sourceFiles(source, this.context.repoPath)
+    const files = sourceFiles(source, this.repoPath)
     const unreadable = (why: string, cause?: unknown) =>
       feastError('SOURCE_NOT_READABLE', { source: source.name, why }, cause)
     if (files.kind === 'absent') throw unreadable(`there is no file or folder ${files.path}`)
@@ -71,12 +72,22 @@ export class DuckDBEngine implements SqlEngine {
     }
   }
 
-  async open(signal?: AbortSignal): Promise<SqlSession> {
+  async open(signal?: AbortSignal): Promise<DuckDBSession> {
     return new DuckDBSession(await this.connect(), signal)
   }
 
-  append(source: BatchSource, batches: AsyncIterable<ColumnBatch>): Promise<{ readonly rows: number }> {
-    throw feastError('INTERNAL', { what: `append to ${source.name} ${String(batches)}` })
+  async append(source: BatchSource, batches: AsyncIterable<ColumnBatch>): Promise<{ readonly rows: number }> {
+    const iterator = batches[Symbol.asyncIterator]()
+    const first = await iterator.next()
+    if (first.done) return { rows: 0 }
+    const files = sourceFiles(source, this.repoPath)
+    const columns = await this.appendColumns(files, source)
+    const session = await this.open()
+    try {
+      return await appendRows({ files, columns }, first.value.fields, from(first.value, iterator), session)
+    } finally {
+      await session.close()
+    }
   }
 
   async close(): Promise<void> {
@@ -84,6 +95,12 @@ export class DuckDBEngine implements SqlEngine {
     this.instance = undefined
     instance?.closeSync()
     await rm(this.spillPath, { recursive: true, force: true })
+  }
+
+  /** Undefined where there is nothing yet: no file, or an empty folder. */
+  private async appendColumns(files: SourceFiles, source: BatchSource) {
+    if (files.kind === 'absent' || (files.kind === 'folder' && (await isEmpty(files)))) return undefined
+    return (await this.sourceRelation(source, NONE)).columns
   }
 
   /** The declared types of those columns that are there; DuckDB refuses to hear of others. */
@@ -124,10 +141,20 @@ export class DuckDBEngine implements SqlEngine {
     })
     const connection = await instance.connect()
     await connection.run(`SET GLOBAL TimeZone = 'UTC'`)
-    await connection.run(`SET GLOBAL file_search_path = ${quoteText(this.context.repoPath)}`)
+    await connection.run(`SET GLOBAL file_search_path = ${quoteText(this.repoPath)}`)
     connection.closeSync()
     return instance
   }
+}
+
+async function isEmpty({ path, source }: SourceFiles): Promise<boolean> {
+  const names = await readdir(path, { recursive: true })
+  return !names.some((name) => name.endsWith(`.${source.format}`))
+}
+
+async function* from(first: ColumnBatch, rest: AsyncIterator<ColumnBatch>): AsyncGenerator<ColumnBatch> {
+  yield first
+  for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value
 }
 
 const NONE: DeclaredTypes = new Map()

@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { BatchSource, FileSource } from '../../core/data-source.js'
 import { feastError } from '../../core/errors.js'
+import { formatOf } from '../file-format.js'
 import type { FileFormat } from '../offline-store.js'
 import type { DeclaredTypes } from '../sql/sql-engine.js'
 import { quoteText } from './duckdb-dialect.js'
@@ -74,12 +75,6 @@ export function readEntityFile(
         why: 'entity rows are read from Parquet, CSV and JSON files; name the format if the ending does not',
       })
   }
-}
-
-export function formatOf(path: string): FileFormat | undefined {
-  const ending = /\.(parquet|csv|json|jsonl|ndjson|arrow|feather)(\.gz)?$/i.exec(path)?.[1]?.toLowerCase()
-  if (ending === 'jsonl' || ending === 'ndjson') return 'json'
-  return ending === 'feather' ? 'arrow' : (ending as FileFormat | undefined)
 }
 
 function readCsv(pattern: string, options: readonly string[]): string {

@@ -1,8 +1,8 @@
-import { stat } from 'node:fs/promises'
 import { type DuckDBConnection, DuckDBDataChunk, type DuckDBType } from '@duckdb/node-api'
 import type { Cell, ColumnBatch } from '../../core/cell.js'
 import { feastError, isFeastError, messageOf } from '../../core/errors.js'
 import type { Field } from '../../core/field.js'
+import { writeArrowFile } from '../arrow-file.js'
 import type { FileFormat } from '../offline-store.js'
 import type { SqlRelation, SqlSession } from '../sql/sql-engine.js'
 import { cellReader, cellWriter } from './duckdb-cells.js'
@@ -12,6 +12,12 @@ import { sqlTypeFor, sqlTypeOf } from './duckdb-types.js'
 /** Rows per chunk of DuckDB; a batch gathers a few of them. */
 const CHUNK_ROWS = 2048
 const BATCH_CHUNKS = 4
+
+const COPY_OPTIONS = {
+  parquet: 'FORMAT parquet, COMPRESSION zstd',
+  csv: 'FORMAT csv, HEADER',
+  json: 'FORMAT json',
+} as const
 
 /** One connection, with its temporary tables. */
 export class DuckDBSession implements SqlSession {
@@ -83,15 +89,24 @@ export class DuckDBSession implements SqlSession {
 
   async copy(
     sql: string,
-    _fields: readonly Field[],
+    fields: readonly Field[],
     path: string,
     format: FileFormat,
   ): Promise<{ readonly rows: number }> {
-    const options = { parquet: 'FORMAT parquet', csv: 'FORMAT csv, HEADER', json: 'FORMAT json', arrow: '' }[
-      format
-    ]
+    if (format === 'arrow') return writeArrowFile(path, fields, this.stream(sql, fields))
+    const result = await this.run(`COPY (\n${sql}\n) TO ${quoteText(path)} (${COPY_OPTIONS[format]})`)
+    return { rows: result.rowsChanged }
+  }
+
+  /** Writes one folder `column=value` per value. */
+  async copyPartitioned(
+    sql: string,
+    path: string,
+    column: string,
+    format: 'parquet' | 'csv',
+  ): Promise<{ readonly rows: number }> {
+    const options = `${COPY_OPTIONS[format]}, PARTITION_BY (${quoteName(column)})`
     const result = await this.run(`COPY (\n${sql}\n) TO ${quoteText(path)} (${options})`)
-    await stat(path)
     return { rows: result.rowsChanged }
   }
 

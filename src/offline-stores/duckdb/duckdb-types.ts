@@ -7,7 +7,7 @@ import {
   DuckDBTypeId,
 } from '@duckdb/node-api'
 import type { FeastType, ValueType } from '../../core/value-type.js'
-import { elementTypeOf } from '../../core/value-type.js'
+import { listElementOf } from '../list-element.js'
 import type { SqlKind, SqlType } from '../sql/sql-type.js'
 import { quoteName } from './duckdb-dialect.js'
 
@@ -84,19 +84,13 @@ const MAP: SqlType = { kind: 'map', text: 'MAP(VARCHAR, VARCHAR)', key: TEXT, va
 export function sqlTypeFor(type: FeastType): SqlType {
   if (type.valueType === 'STRUCT' && type.fields) return structFor(type.fields)
   if (type.valueType === 'MAP') return MAP
-  const element = type.element ?? elementOf(type)
+  const element = listElementOf(type)
   if (element) {
     const inner = sqlTypeFor(element)
     return { kind: 'list', text: `${inner.text}[]`, element: inner }
   }
   const known = TEXTS[type.valueType]
   return known ? { kind: known[0], text: known[1] } : TEXT
-}
-
-function elementOf(type: FeastType): FeastType | undefined {
-  const valueType = elementTypeOf(type.valueType)
-  if (valueType === undefined) return undefined
-  return type.fields ? { valueType, fields: type.fields } : { valueType }
 }
 
 function structFor(declared: Readonly<Record<string, FeastType>>): SqlType {

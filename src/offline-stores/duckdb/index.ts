@@ -23,7 +23,7 @@ export const duckdbOfflineStore: BackendFactory<DuckDBConfig, OfflineStore> = {
     sqlOfflineStore(
       new DuckDBEngine(
         { memoryLimit: block.memory_limit, tempDirectory: block.temp_directory, threads: block.threads },
-        context,
+        context.repoPath,
       ),
     ),
 }

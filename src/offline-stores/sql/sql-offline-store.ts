@@ -1,11 +1,9 @@
-import { access } from 'node:fs/promises'
 import type { ColumnBatch } from '../../core/cell.js'
 import type { BatchSource } from '../../core/data-source.js'
-import { feastError } from '../../core/errors.js'
 import { type Field, field } from '../../core/field.js'
 import { type FeastType, UnixTimestamp } from '../../core/value-type.js'
+import { replaceFile } from '../file-format.js'
 import {
-  type FileFormat,
   type HistoricalQuery,
   type OfflineStore,
   type PersistOptions,
@@ -175,24 +173,13 @@ async function persist(
   path: string,
   options: PersistOptions = {},
 ): Promise<{ readonly rows: number }> {
-  const format = options.format ?? formatOf(path)
-  if (!options.overwrite && (await exists(path))) throw feastError('FILE_EXISTS', { path })
   const { fields, select } = await prepared()
-  const session = await engine.open(options.signal)
-  try {
-    return await session.copy(await select(session), fields, path, format)
-  } finally {
-    await session.close()
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  )
-}
-
-function formatOf(path: string): FileFormat {
-  return /\.csv$/i.test(path) ? 'csv' : 'parquet'
+  return replaceFile(path, options, async (unfinished, format) => {
+    const session = await engine.open(options.signal)
+    try {
+      return await session.copy(await select(session), fields, unfinished, format)
+    } finally {
+      await session.close()
+    }
+  })
 }
