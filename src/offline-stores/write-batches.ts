@@ -9,9 +9,9 @@ import type { PersistOptions } from './offline-store.js'
  * @throws FILE_EXISTS unless `overwrite`
  */
 export async function writeBatches(
+  path: string,
   fields: readonly Field[],
   batches: AsyncIterable<ColumnBatch>,
-  path: string,
   options: PersistOptions = {},
 ): Promise<{ readonly rows: number }> {
   return replaceFile(path, options, async (unfinished, format) => {
