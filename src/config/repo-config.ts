@@ -1,3 +1,10 @@
+import { readFile } from 'node:fs/promises'
+import { isAbsolute, join, resolve } from 'node:path'
+import { feastError, messageOf } from '../core/errors.js'
+import { nearest } from '../core/nearest.js'
+import { type ConfigFile, invalid, parseConfigFile } from './config-file.js'
+import type { Environment } from './environment-variables.js'
+
 /** feature_store.yaml, checked and with defaults filled in. Store blocks stay raw: their backends parse them. */
 export interface RepoConfig {
   /** Absolute path of the folder that relative paths start from. */
@@ -33,4 +40,392 @@ export interface RepoConfig {
 export interface StoreBlock {
   readonly type: string
   readonly options: Readonly<Record<string, unknown>>
+  /** Where it stands, for messages; absent when it was not read from a file. */
+  readonly origin?: StoreBlockOrigin
+}
+
+export interface StoreBlockOrigin {
+  readonly file: string
+  /** `online_store`, `offline_store` or `registry`. */
+  readonly path: string
+  /** `line:column` of a key of the block. */
+  position(key: string): string | undefined
+}
+
+export interface RepoLocation {
+  /** Folder of the feature repo; relative paths in the file start there. Default: the working directory. */
+  readonly chdir?: string | undefined
+  /** feature_store.yaml, if it is not in that folder. */
+  readonly file?: string | undefined
+  readonly env?: Environment
+}
+
+type Raw = Readonly<Record<string, unknown>>
+
+/**
+ * Finds, reads and checks feature_store.yaml: `FEATURE_STORE_YAML_BASE64` (the file itself, base64) before
+ * `file` before `FEAST_FS_YAML_FILE_PATH` before `<repo>/feature_store.yaml`; the repo is `chdir`, else
+ * `FEATURE_REPO_DIR_ENV_VAR`, else the working directory.
+ * @throws CONFIG_NOT_FOUND, CONFIG_INVALID with line and column
+ */
+export async function loadRepoConfig(location: RepoLocation = {}): Promise<RepoConfig> {
+  const env = location.env ?? process.env
+  const repoPath = resolve(location.chdir ?? (env['FEATURE_REPO_DIR_ENV_VAR'] || '.'))
+  const base64 = env['FEATURE_STORE_YAML_BASE64']
+  if (base64) {
+    const text = Buffer.from(base64, 'base64').toString('utf8')
+    return parseRepoConfig(text, 'FEATURE_STORE_YAML_BASE64', repoPath, env)
+  }
+  const named = location.file ?? env['FEAST_FS_YAML_FILE_PATH']
+  const file = named ? resolve(named) : join(repoPath, 'feature_store.yaml')
+  return parseRepoConfig(await readConfigText(file), file, repoPath, env)
+}
+
+async function readConfigText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+      throw feastError('CONFIG_NOT_FOUND', { path: file })
+    }
+    throw feastError('FILE_NOT_READABLE', { path: file, why: messageOf(error) }, error)
+  }
+}
+
+/** Checks the text of a feature_store.yaml. `file` is only for messages. @throws CONFIG_INVALID */
+export async function parseRepoConfig(
+  text: string,
+  file: string,
+  repoPath: string,
+  env: Environment = process.env,
+): Promise<RepoConfig> {
+  const source = await parseConfigFile(text, file, env)
+  const { data } = source
+  const onlineStore = onlineBlock(source)
+  const project = projectName(source, onlineStore)
+  const registry = registryBlock(source)
+  const offlineStore = offlineBlock(source)
+  const featureServer = block(source, 'feature_server', FEATURE_SERVER_KEYS)
+  const materialization = block(source, 'materialization', MATERIALIZATION_KEYS)
+  const entityKeyVersion = keyVersion(source)
+  const provider = textAt(source, data, 'provider', '', 'local')
+  const auth = authBlock(source)
+  return {
+    repoPath: isAbsolute(repoPath) ? repoPath : resolve(repoPath),
+    file,
+    project,
+    projectDescription: textAt(source, data, 'project_description', '', ''),
+    provider,
+    registry,
+    onlineStore,
+    offlineStore,
+    entityKeyVersion,
+    featureServer: {
+      ttl: choice(source, featureServer, 'ttl', 'feature_server', ['enforce', 'ignore']),
+      transformationServiceEndpoint:
+        textAt(source, featureServer, 'transformation_service_endpoint', 'feature_server', '') || undefined,
+      metrics: metricsEnabled(source, featureServer),
+    },
+    materialization: { onlineWriteBatchSize: batchSize(source, materialization) },
+    auth,
+    resolved: {
+      project,
+      provider,
+      registry: resolvedRegistry(registry),
+      online_store: onlineStore ? { type: onlineStore.type, ...onlineStore.options } : null,
+      offline_store: { type: offlineStore.type, ...offlineStore.options },
+      batch_engine: typed(data['batch_engine'], 'local'),
+      auth,
+      ...(data['feature_server'] ? { feature_server: featureServer } : {}),
+      ...(data['materialization'] ? { materialization } : {}),
+      entity_key_serialization_version: entityKeyVersion,
+    },
+    warnings: warningsOf(source, entityKeyVersion),
+  }
+}
+
+const TOP_LEVEL_KEYS = [
+  'project',
+  'project_description',
+  'provider',
+  'registry',
+  'online_store',
+  'offline_store',
+  'batch_engine',
+  'auth',
+  'feature_server',
+  'embedding_model',
+  'flags',
+  'entity_key_serialization_version',
+  'coerce_tz_aware',
+  'materialization',
+  'openlineage',
+  'mlflow',
+  'data_quality_monitoring',
+]
+
+const FEATURE_SERVER_KEYS = [
+  'type',
+  'enabled',
+  'ttl',
+  'transformation_service_endpoint',
+  'metrics',
+  'feature_logging',
+  'offline_push_batching_enabled',
+  'offline_push_batching_batch_size',
+  'offline_push_batching_batch_interval_seconds',
+  'mcp_enabled',
+  'mcp_server_name',
+  'mcp_server_version',
+  'mcp_transport',
+]
+
+const MATERIALIZATION_KEYS = ['pull_latest_features', 'online_write_batch_size']
+
+/** Feast lets any key stand here; these are the ones that mean something, to it or to us. */
+const REGISTRY_KEYS = [
+  'registry_type',
+  'registry_store_type',
+  'path',
+  'cache_ttl_seconds',
+  'cache_mode',
+  's3_additional_kwargs',
+  's3_endpoint_override',
+  'purge_feast_metadata',
+  'enable_online_feature_view_versioning',
+  'mcp',
+  'account_id',
+]
+
+function warningsOf(source: ConfigFile, entityKeyVersion: 2 | 3): readonly string[] {
+  const warnings = Object.keys(source.data)
+    .filter((key) => !TOP_LEVEL_KEYS.includes(key))
+    .map((key) => {
+      const at = source.positions.get(key)
+      return `${source.file}${at ? `:${at}` : ''}: the key "${key}" is not known and was ignored.${didYouMean(key, TOP_LEVEL_KEYS)}`
+    })
+  if (entityKeyVersion === 2) {
+    warnings.push(
+      `${source.file}: entity_key_serialization_version 2 is kept for stores that were written with it; new projects use 3.`,
+    )
+  }
+  return warnings
+}
+
+function projectName(source: ConfigFile, onlineStore: StoreBlock | undefined): string {
+  const name = source.data['project']
+  if (name === undefined || name === null || name === '') throw fail(source, 'project', 'a name is required')
+  if (typeof name !== 'string')
+    throw fail(source, 'project', `must be text, not ${show(name)}; put it in quotes`)
+  if (!/^[\p{L}\p{N}][\p{L}\p{N}_-]*$/u.test(name)) {
+    throw fail(
+      source,
+      'project',
+      `${show(name)} may only have letters, digits, "_" and "-", and must start with a letter or digit`,
+    )
+  }
+  if (name.includes('-') && onlineStore?.type === 'sqlite') {
+    throw fail(
+      source,
+      'project',
+      `${show(name)} has a "-", which the table names of the sqlite online store cannot hold; use "_"`,
+    )
+  }
+  return name
+}
+
+function registryBlock(source: ConfigFile): RepoConfig['registry'] {
+  const value = source.data['registry'] ?? 'data/registry.db'
+  const options = typeof value === 'string' ? { path: value } : mapOf(source, 'registry', value)
+  const type = textAt(source, options, 'registry_type', 'registry', 'file')
+  if (type === 'file') refuseUnknownKeys(source, 'registry', options, REGISTRY_KEYS)
+  const path = textAt(source, options, 'path', 'registry', '')
+  if (path === '') throw fail(source, 'registry', 'a path is required, such as "path: data/registry.db"')
+  return {
+    type,
+    options,
+    path,
+    cacheTtlSeconds: wholeNumber(source, options, 'cache_ttl_seconds', 'registry', 600, 0),
+    versioning: flag(source, options, 'enable_online_feature_view_versioning', 'registry'),
+    purgeFeastMetadata: flag(source, options, 'purge_feast_metadata', 'registry'),
+    origin: originOf(source, 'registry'),
+  }
+}
+
+function resolvedRegistry(registry: RepoConfig['registry']): Raw {
+  return {
+    registry_type: registry.type,
+    ...registry.options,
+    cache_ttl_seconds: registry.cacheTtlSeconds,
+    enable_online_feature_view_versioning: registry.versioning,
+    purge_feast_metadata: registry.purgeFeastMetadata,
+  }
+}
+
+/** Feast's class paths stand for the types we have. */
+const TYPES_OF_CLASSES: Readonly<Record<string, string>> = {
+  SqliteOnlineStore: 'sqlite',
+  RedisOnlineStore: 'redis',
+  DynamoDBOnlineStore: 'dynamodb',
+  PostgreSQLOnlineStore: 'postgres',
+  DaskOfflineStore: 'dask',
+  DuckDBOfflineStore: 'duckdb',
+  AthenaOfflineStore: 'athena',
+}
+
+function onlineBlock(source: ConfigFile): StoreBlock | undefined {
+  const value = source.data['online_store']
+  if (value === null || (typeof value === 'string' && /^(none|null)$/i.test(value))) return undefined
+  return storeBlock(source, 'online_store', value, 'sqlite')
+}
+
+/** Feast's local stores (`file`, `dask`) read Parquet files with pandas; DuckDB reads the same files here. */
+function offlineBlock(source: ConfigFile): StoreBlock {
+  const block = storeBlock(source, 'offline_store', source.data['offline_store'], 'duckdb')
+  return block.type === 'file' || block.type === 'dask' ? { ...block, type: 'duckdb', options: {} } : block
+}
+
+function storeBlock(source: ConfigFile, path: string, value: unknown, type: string): StoreBlock {
+  const map = typeof value === 'string' ? { type: value } : mapOf(source, path, value ?? {})
+  const { type: _, ...options } = map
+  const given = textAt(source, map, 'type', path, type)
+  return {
+    type: TYPES_OF_CLASSES[given.split('.').at(-1)!] ?? given,
+    options,
+    origin: originOf(source, path),
+  }
+}
+
+function originOf(source: ConfigFile, path: string): StoreBlockOrigin {
+  return {
+    file: source.file,
+    path,
+    position: (key) =>
+      source.positions.get(key === '' ? path : `${path}.${key}`) ?? source.positions.get(path),
+  }
+}
+
+const AUTH_TYPES = ['no_auth', 'kubernetes', 'oidc']
+
+function authBlock(source: ConfigFile): RepoConfig['auth'] {
+  const value = source.data['auth']
+  if (value === undefined || value === null) return { type: 'no_auth' }
+  const map = mapOf(source, 'auth', typeof value === 'string' ? { type: value } : value)
+  const type = map['type']
+  if (typeof type !== 'string' || !AUTH_TYPES.includes(type)) {
+    throw fail(source, type === undefined ? 'auth' : 'auth.type', oneOf(type, AUTH_TYPES))
+  }
+  return { ...map, type }
+}
+
+function metricsEnabled(source: ConfigFile, featureServer: Raw): boolean {
+  const metrics = featureServer['metrics']
+  if (metrics === undefined || metrics === null) return false
+  return flag(source, mapOf(source, 'feature_server.metrics', metrics), 'enabled', 'feature_server.metrics')
+}
+
+function batchSize(source: ConfigFile, materialization: Raw): number | undefined {
+  if (materialization['online_write_batch_size'] == null) return undefined
+  return wholeNumber(source, materialization, 'online_write_batch_size', 'materialization', 1, 1)
+}
+
+function keyVersion(source: ConfigFile): 2 | 3 {
+  const version = source.data['entity_key_serialization_version'] ?? 3
+  if (version === 2 || version === 3) return version
+  throw fail(
+    source,
+    'entity_key_serialization_version',
+    `${show(version)} is not a version that can be read; write 3 (or 2 for a store written with it)`,
+  )
+}
+
+/** A block of settings that is ours to check: what is not known in it is an error. */
+function block(source: ConfigFile, path: string, known: readonly string[]): Raw {
+  const value = source.data[path]
+  if (value === undefined || value === null) return {}
+  const map = mapOf(source, path, value)
+  refuseUnknownKeys(source, path, map, known)
+  return map
+}
+
+function refuseUnknownKeys(source: ConfigFile, path: string, map: Raw, known: readonly string[]): void {
+  for (const key of Object.keys(map)) {
+    if (known.includes(key)) continue
+    throw fail(
+      source,
+      `${path}.${key}`,
+      `the key is not known here.${didYouMean(key, known) || ` Known are ${known.join(', ')}.`}`,
+    )
+  }
+}
+
+function mapOf(source: ConfigFile, path: string, value: unknown): Raw {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Raw
+  throw fail(source, path, `must be a block of keys and values, not ${show(value)}`)
+}
+
+function textAt(source: ConfigFile, map: Raw, key: string, path: string, fallback: string): string {
+  const value = map[key] ?? fallback
+  if (typeof value === 'string') return value
+  throw fail(source, dotted(path, key), `must be text, not ${show(value)}`)
+}
+
+function flag(source: ConfigFile, map: Raw, key: string, path: string): boolean {
+  const value = map[key] ?? false
+  if (typeof value === 'boolean') return value
+  throw fail(source, dotted(path, key), `must be true or false, not ${show(value)}`)
+}
+
+function wholeNumber(
+  source: ConfigFile,
+  map: Raw,
+  key: string,
+  path: string,
+  fallback: number,
+  least: number,
+): number {
+  const value = map[key] ?? fallback
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= least) return value
+  throw fail(source, dotted(path, key), `must be a whole number of at least ${least}, not ${show(value)}`)
+}
+
+/** One of a few words; the first is the default. */
+function choice<Word extends string>(
+  source: ConfigFile,
+  map: Raw,
+  key: string,
+  path: string,
+  words: readonly [Word, ...Word[]],
+): Word {
+  const value = map[key] ?? words[0]
+  const found = words.find((word) => word === value)
+  if (found) return found
+  throw fail(source, dotted(path, key), oneOf(value, words))
+}
+
+function oneOf(value: unknown, words: readonly string[]): string {
+  const close = typeof value === 'string' ? didYouMean(value, words) : ''
+  return `${value === undefined ? 'a type is required;' : `${show(value)} is not known;`} write one of ${words.join(', ')}.${close}`
+}
+
+function typed(value: unknown, type: string): unknown {
+  return typeof value === 'string' ? { type: value } : (value ?? { type })
+}
+
+function fail(source: ConfigFile, path: string, problem: string): Error {
+  const position = source.positions.get(path) ?? source.positions.get(path.split('.')[0]!)
+  return invalid(source.file, position, path, problem)
+}
+
+function didYouMean(key: string, known: readonly string[]): string {
+  const close = nearest(key, known)
+  return close === undefined ? '' : ` Did you mean "${close}"?`
+}
+
+function dotted(path: string, key: string): string {
+  return path === '' ? key : `${path}.${key}`
+}
+
+function show(value: unknown): string {
+  return JSON.stringify(value) ?? String(value)
 }

@@ -102,6 +102,8 @@ export interface MaterializeProgress {
   readonly start: Micros
   readonly end: Micros
   readonly rows: number
+  /** How many there will be, where that is known; progress can then say how long it will take. */
+  readonly totalRows?: number
   readonly elapsedMs: number
   readonly message?: string
 }

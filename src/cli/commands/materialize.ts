@@ -1,0 +1,143 @@
+import { parseDuration } from '../../core/duration.js'
+import { isFeastError } from '../../core/errors.js'
+import { formatInstant, type Micros, parseInstant } from '../../core/instant.js'
+import type {
+  FeatureStore,
+  MaterializeReport,
+  MaterializeRequest,
+  MaterializeViewReport,
+} from '../../feature-store/feature-store.js'
+import type { CliContext } from '../cli-context.js'
+import { ExitError, usageError } from '../exit-error.js'
+import { count, materializeProgress, seconds } from '../materialize-progress.js'
+import { emphasis, print, printJson, printNotice } from '../output.js'
+
+interface MaterializeFlags {
+  readonly views?: readonly string[]
+  readonly version?: string
+  readonly disableEventTimestamp?: boolean
+  readonly allowFuture?: boolean
+  readonly lookback?: string
+  readonly since?: string
+  readonly json?: boolean
+}
+
+/** `feast materialize START_TS END_TS`. */
+export async function materialize(
+  context: CliContext,
+  [startText, endText]: readonly [string?, string?],
+  flags: MaterializeFlags,
+): Promise<void> {
+  if (flags.disableEventTimestamp) {
+    if (startText) throw usageError('START_TS and END_TS cannot be given with --disable-event-timestamp.')
+    return run(context, flags, () => ({ mode: 'range', disableEventTimestamp: true }))
+  }
+  if (!startText || !endText) {
+    throw usageError('START_TS and END_TS are needed, unless --disable-event-timestamp is given.')
+  }
+  await run(context, flags, () => {
+    const start = parseInstant(startText, 'START_TS')
+    const end = parseInstant(endText, 'END_TS')
+    if (start > end) throw usageError(`START_TS ${startText} is later than END_TS ${endText}.`)
+    return { mode: 'range', start, end }
+  })
+}
+
+/** `feast materialize-incremental END_TS`. */
+export async function materializeIncremental(
+  context: CliContext,
+  [endText]: readonly [string],
+  flags: MaterializeFlags,
+): Promise<void> {
+  await run(context, flags, () => ({
+    mode: 'incremental',
+    end: parseInstant(endText, 'END_TS'),
+    ...(flags.since ? { since: parseInstant(flags.since, '--since') } : {}),
+  }))
+}
+
+async function run(
+  context: CliContext,
+  flags: MaterializeFlags,
+  rangeOf: () => MaterializeRequest,
+): Promise<void> {
+  const progress = materializeProgress()
+  try {
+    const request = { ...rangeOf(), ...commonRequest(flags), signal: context.signal }
+    const store = await context.store()
+    if (!flags.json) await printHeader(store, request)
+    const report = await store.materialize({ ...request, onProgress: progress.update })
+    progress.end()
+    if (flags.json) printJson(jsonReport(report))
+    else for (const view of report.views) printView(view)
+    if (report.views.some(({ outcome }) => outcome === 'failed' || outcome === 'already running')) {
+      process.exitCode = 1
+    }
+  } catch (error) {
+    progress.end()
+    throw badInput(error)
+  }
+}
+
+/** J5: what the caller got wrong is 2; what may go well another time is 1. */
+function badInput(error: unknown): unknown {
+  return isFeastError(error) && error.http < 500 && !error.retry
+    ? new ExitError(2, error.message, error)
+    : error
+}
+
+function commonRequest(flags: MaterializeFlags): Partial<MaterializeRequest> {
+  if (flags.version && flags.views?.length !== 1) {
+    throw usageError('--version needs --views with exactly one feature view.')
+  }
+  return {
+    ...(flags.views ? { views: flags.views } : {}),
+    ...(flags.version ? { version: flags.version } : {}),
+    ...(flags.allowFuture ? { allowFuture: true } : {}),
+    ...(flags.lookback ? { lookbackSeconds: parseDuration(flags.lookback, '--lookback') } : {}),
+  }
+}
+
+async function printHeader(
+  store: FeatureStore,
+  { mode, start, end, views }: MaterializeRequest,
+): Promise<void> {
+  const registry = await store.registry()
+  const many = views ?? registry.storedViews(store.project).filter(({ online, enabled }) => online && enabled)
+  const into = store.config.onlineStore?.type ?? 'missing'
+  const from = mode === 'range' && start !== undefined ? ` from ${emphasis(timeText(start))}` : ''
+  const to = end === undefined ? '' : ` to ${emphasis(timeText(end))}`
+  print(
+    `Materializing ${emphasis(String(many.length))} feature views${from}${to} into the ${emphasis(into)} online store.`,
+  )
+  print()
+}
+
+function printView(view: MaterializeViewReport): void {
+  for (const notice of view.notices) printNotice(notice)
+  print(`${emphasis(view.view)} from ${timeText(view.start)} to ${timeText(view.end)}: ${outcomeText(view)}`)
+}
+
+function outcomeText({ outcome, error, rows, skipped, elapsedMs }: MaterializeViewReport): string {
+  if (outcome === 'failed') return `failed: ${error}`
+  if (outcome !== 'done') return outcome
+  const perSecond = elapsedMs > 0 ? Math.round((rows * 1000) / elapsedMs) : rows
+  const left = skipped > 0 ? `, ${count(skipped)} rows without key or time left out` : ''
+  return `${count(rows)} rows in ${seconds(elapsedMs / 1000)} (${count(perSecond)} rows/s)${left}`
+}
+
+/** As Python prints it: `2026-08-01 00:00:00+00:00`. */
+function timeText(micros: Micros): string {
+  return formatInstant(micros).replace('T', ' ').replace('Z', '+00:00')
+}
+
+function jsonReport({ views }: MaterializeReport) {
+  return {
+    views: views.map(({ start, end, elapsedMs, ...view }) => ({
+      ...view,
+      start: formatInstant(start),
+      end: formatInstant(end),
+      elapsed_ms: Math.round(elapsedMs),
+    })),
+  }
+}
