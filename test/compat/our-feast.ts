@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { FeatureRepo } from '../../src/config/feature-repo.js'
+import { loadRepoConfig } from '../../src/config/repo-config.js'
 import type { Cell } from '../../src/core/cell.js'
 import type { Definition } from '../../src/core/definition.js'
 import type { Field } from '../../src/core/field.js'
@@ -31,7 +32,8 @@ export function repoOf(exports: object, file: string): FeatureRepo {
 }
 
 export async function openOurs(repo: string, definitions?: FeatureRepo): Promise<FeatureStore> {
-  return openFeatureStore({ repoPath: repo, ...(definitions ? { repo: definitions } : {}) })
+  const config = await loadRepoConfig({ chdir: repo })
+  return openFeatureStore(config, definitions ? { loadFeatureRepo: async () => definitions } : {})
 }
 
 export interface Rows {
