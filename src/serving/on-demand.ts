@@ -82,23 +82,23 @@ function failed(view: OnDemandFeatureView, row: number, why: string, cause?: unk
   return feastError('TRANSFORMATION_FAILED', { view: view.name, why: `row ${row}: ${why}` }, cause)
 }
 
-/** One on demand view over a batch that holds its inputs already. */
+/** One on demand view over a batch of its inputs. */
 export interface OnDemandJoin {
   readonly view: OnDemandFeatureView
   /** The function, where the loaded feature repo has it; default: the definition's own. */
   readonly run?: RowFunction | undefined
-  /** Stored features and request values: the name the function knows, the batch's column, the type. */
-  readonly inputs: readonly { readonly name: string; readonly column: string; readonly type: FeastType }[]
-  /** What to add, and under which column name. */
-  readonly outputs: readonly { readonly feature: Field; readonly column: string }[]
+  /** What to add, and under which column names. */
+  readonly outputs: readonly { readonly feature: string; readonly column: string }[]
 }
 
 /**
- * Appends on demand features to a batch, one view after another; each sees the batch as it was given.
- * @throws PYTHON_TRANSFORMATION, TRANSFORMATION_UNAVAILABLE, TRANSFORMATION_FAILED, REQUEST_DATA_MISSING
+ * Appends on demand features to a batch, one view after another. A function sees every column of the batch as it
+ * was given, under the batch's names, so give it what its sources declare.
+ * @throws PYTHON_TRANSFORMATION, TRANSFORMATION_UNAVAILABLE, TRANSFORMATION_FAILED
  */
 export function applyOnDemand(joins: readonly OnDemandJoin[], batch: ColumnBatch): ColumnBatch {
-  const added = joins.flatMap((join) => joinColumns(join, batch))
+  const inputs = batch.fields.map(({ name, type }, index) => ({ name, type, cells: batch.columns[index]! }))
+  const added = joins.flatMap((join) => joinColumns(join, inputs, batch.rowCount))
   return {
     fields: [...batch.fields, ...added.map(({ field }) => field)],
     columns: [...batch.columns, ...added.map(({ cells }) => cells)],
@@ -107,27 +107,17 @@ export function applyOnDemand(joins: readonly OnDemandJoin[], batch: ColumnBatch
 }
 
 function joinColumns(
-  join: OnDemandJoin,
-  batch: ColumnBatch,
+  { view, run: loaded, outputs }: OnDemandJoin,
+  inputs: readonly InputColumn[],
+  rowCount: number,
 ): { readonly field: Field; readonly cells: readonly Cell[] }[] {
-  const run = rowFunctionOf(join.view, join.run)
+  const run = rowFunctionOf(view, loaded)
   if (isFeastError(run)) throw run
-  const results = runOnDemand(join.view, run, inputColumns(join, batch), batch.rowCount)
-  return join.outputs.map(({ feature, column }) => ({
-    field: { ...feature, name: column },
-    cells: results[join.view.features.findIndex(({ name }) => name === feature.name)]!,
-  }))
-}
-
-function inputColumns({ view, inputs }: OnDemandJoin, batch: ColumnBatch): InputColumn[] {
-  const indexOf = new Map(batch.fields.map(({ name }, index) => [name, index]))
-  const missing = inputs.filter(({ column }) => !indexOf.has(column)).map(({ column }) => column)
-  if (missing.length > 0) throw feastError('REQUEST_DATA_MISSING', { names: missing, view: view.name })
-  return inputs.map(({ name, column, type }) => ({
-    name,
-    type,
-    cells: batch.columns[indexOf.get(column)!]!,
-  }))
+  const results = runOnDemand(view, run, inputs, rowCount)
+  return outputs.map(({ feature, column }) => {
+    const index = view.features.findIndex(({ name }) => name === feature)
+    return { field: { ...view.features[index]!, name: column }, cells: results[index]! }
+  })
 }
 
 /** The function that computes a view here, or the error that says why there is none (Y1). */

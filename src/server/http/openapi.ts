@@ -1,0 +1,218 @@
+type Json = Readonly<Record<string, unknown>>
+
+/** The OpenAPI 3.1 description of the routes. */
+export function openapiDocument(): Json {
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Feature server',
+      version: '0.66',
+      description: 'Looks up, writes and materializes online features. The protocol is that of Feast 0.66.',
+    },
+    paths: {
+      '/get-online-features': {
+        post: operation('Look up online features', 'GetOnlineFeaturesRequest', {
+          200: jsonResponse(
+            'One result per feature name, one value per entity row',
+            ref('OnlineFeaturesResponse'),
+          ),
+          404: feastError('Unknown feature view, feature, service, or request data is missing'),
+          413: feastError('Too many rows or features'),
+        }),
+      },
+      '/push': {
+        post: operation('Write rows to all views that a push source feeds', 'PushFeaturesRequest', {
+          200: { description: 'Written; no body' },
+        }),
+      },
+      '/write-to-online-store': {
+        post: operation('Write rows to one view', 'WriteToFeatureStoreRequest', {
+          200: jsonResponse('Written', { type: 'null' }),
+          404: feastError('Unknown feature view'),
+        }),
+      },
+      '/materialize': { post: materializeOperation('a range of time', 'MaterializeRequest') },
+      '/materialize-incremental': {
+        post: materializeOperation('what came since the last run', 'MaterializeIncrementalRequest'),
+      },
+      '/health': {
+        get: {
+          summary: 'Whether the server can answer',
+          responses: { 200: { description: 'It can' }, 503: { description: 'It cannot, or is stopping' } },
+        },
+      },
+      '/metrics': {
+        get: {
+          summary: 'Metrics for Prometheus',
+          responses: { 200: { description: 'Text format', content: { 'text/plain': { schema: STRING } } } },
+        },
+      },
+    },
+    components: { schemas: SCHEMAS },
+  }
+}
+
+function operation(summary: string, body: string, responses: Json): Json {
+  return {
+    summary,
+    requestBody: { required: true, content: { 'application/json': { schema: ref(body) } } },
+    responses: {
+      ...responses,
+      400: feastError('The request cannot be answered'),
+      422: {
+        description: 'The body or a value in it is not what it must be',
+        content: {
+          'application/json': { schema: { anyOf: [ref('HTTPValidationError'), ref('FeastError')] } },
+        },
+      },
+      503: feastError('A store does not answer; try again'),
+    },
+  }
+}
+
+function materializeOperation(what: string, body: string): Json {
+  const query = (name: string, description: string) => ({
+    name,
+    in: 'query',
+    required: false,
+    description,
+    schema: { type: 'boolean', default: false },
+  })
+  return {
+    ...operation(`Bring ${what} online`, body, {
+      200: jsonResponse('Done', { type: 'null' }),
+      202: jsonResponse('Accepted', ref('MaterializeAccepted')),
+      404: feastError('Unknown feature view'),
+      409: jsonResponse('Being materialized already', {
+        anyOf: [ref('MaterializeConflict'), ref('FeastError')],
+      }),
+    }),
+    parameters: [
+      query('async', 'Answer at once and run in the background'),
+      query('force', 'Also where a run in the background goes on already'),
+    ],
+  }
+}
+
+function ref(name: string): Json {
+  return { $ref: `#/components/schemas/${name}` }
+}
+
+function jsonResponse(description: string, schema: Json): Json {
+  return { description, content: { 'application/json': { schema } } }
+}
+
+function feastError(description: string): Json {
+  return jsonResponse(description, ref('FeastError'))
+}
+
+const STRING: Json = { type: 'string' }
+const STRINGS: Json = { type: 'array', items: STRING }
+const OPTIONAL_STRING: Json = { anyOf: [STRING, { type: 'null' }] }
+const COLUMNS: Json = {
+  type: 'object',
+  description: 'Column to values, all of the same length',
+  additionalProperties: { type: 'array', items: {} },
+}
+const VIEWS: Json = {
+  anyOf: [STRINGS, { type: 'null' }],
+  description: 'Names of feature views; null for all that are online',
+}
+
+function flag(fallback: boolean, description?: string): Json {
+  return { type: 'boolean', default: fallback, ...(description && { description }) }
+}
+
+function object(properties: Json, required: readonly string[] = []): Json {
+  return { type: 'object', properties, ...(required.length > 0 && { required }) }
+}
+
+const SCHEMAS: Json = {
+  GetOnlineFeaturesRequest: object(
+    {
+      entities: { ...COLUMNS, description: 'Join keys and request data: column to values, one per row' },
+      features: { ...STRINGS, default: [], description: 'References: view:feature or view@v2:feature' },
+      feature_service: { ...OPTIONAL_STRING, description: 'Wins over features' },
+      full_feature_names: flag(false, 'Name results view__feature'),
+      include_feature_view_version_metadata: flag(false),
+    },
+    ['entities'],
+  ),
+  OnlineFeaturesResponse: object(
+    {
+      results: {
+        type: 'array',
+        items: object({
+          values: { type: 'array', items: {} },
+          statuses: {
+            type: 'array',
+            items: { enum: ['PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE', 'INVALID'] },
+          },
+          event_timestamps: { type: 'array', items: { type: 'string', format: 'date-time' } },
+        }),
+      },
+      metadata: object({ feature_names: STRINGS }),
+    },
+    ['results', 'metadata'],
+  ),
+  PushFeaturesRequest: object(
+    {
+      push_source_name: STRING,
+      df: COLUMNS,
+      to: { enum: ['online', 'offline', 'online_and_offline'], default: 'online' },
+      allow_registry_cache: flag(true),
+      transform_on_write: flag(true),
+    },
+    ['push_source_name', 'df'],
+  ),
+  WriteToFeatureStoreRequest: object(
+    {
+      feature_view_name: STRING,
+      df: COLUMNS,
+      allow_registry_cache: flag(true),
+      transform_on_write: flag(true),
+    },
+    ['feature_view_name', 'df'],
+  ),
+  MaterializeRequest: object({
+    start_ts: { ...OPTIONAL_STRING, description: 'ISO 8601' },
+    end_ts: { ...OPTIONAL_STRING, description: 'ISO 8601' },
+    feature_views: VIEWS,
+    disable_event_timestamp: flag(false, 'Read the whole history and stamp its rows with now'),
+    full_feature_names: flag(false),
+    version: OPTIONAL_STRING,
+  }),
+  MaterializeIncrementalRequest: object(
+    {
+      end_ts: { ...STRING, description: 'ISO 8601' },
+      feature_views: VIEWS,
+      full_feature_names: flag(false),
+      version: OPTIONAL_STRING,
+    },
+    ['end_ts'],
+  ),
+  MaterializeAccepted: object({ status: { const: 'accepted' }, feature_views: STRINGS }, [
+    'status',
+    'feature_views',
+  ]),
+  MaterializeConflict: object({ error: STRING, feature_views: STRINGS }, ['error', 'feature_views']),
+  FeastError: {
+    type: 'string',
+    description: 'JSON text of an object with the members module, class and message',
+  },
+  HTTPValidationError: object({
+    detail: {
+      type: 'array',
+      items: object(
+        {
+          type: STRING,
+          loc: { type: 'array', items: { anyOf: [STRING, { type: 'integer' }] } },
+          msg: STRING,
+          input: {},
+          ctx: { type: 'object' },
+        },
+        ['type', 'loc', 'msg'],
+      ),
+    },
+  }),
+}
