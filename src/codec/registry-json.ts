@@ -77,7 +77,7 @@ function floatJson(value: number): Json {
 }
 
 /** A record as `feast X describe` and the dump show it: without its project, code as text. */
-export function describeRecord(record: RegistryRecord): JsonObject {
+export function describeJson(record: RegistryRecord): JsonObject {
   const json = mutable(recordJson(record))
   delete json['project']
   if (record.kind === 'dataSource') delete json['dataSourceClassType']
@@ -133,7 +133,7 @@ const DUMP_KEYS: Partial<Record<RecordKind, string>> = {
  * What `feast registry-dump` prints of a project: its records by kind, sorted by name, keys sorted. Infra belongs
  * to all projects. A record that does not decode is there with its name and the reason.
  */
-export function registryDump(records: readonly RegistryRecord[], project: string): JsonObject {
+export function dumpJson(records: readonly RegistryRecord[], project: string): JsonObject {
   const dump: Record<string, Json> = { project }
   for (const [kind, key] of Object.entries(DUMP_KEYS)) {
     const own = records.filter((record) => record.kind === kind && record.project === project)
@@ -147,7 +147,7 @@ export function registryDump(records: readonly RegistryRecord[], project: string
 
 function describeOrReason(record: RegistryRecord): JsonObject {
   try {
-    return describeRecord(record)
+    return describeJson(record)
   } catch (error) {
     return { name: record.name, unreadable: messageOf(error) }
   }
