@@ -6,6 +6,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { BuildFailure, Message, Plugin } from 'esbuild'
 import type { Definition } from '../core/definition.js'
 import { feastError, isFeastError, messageOf } from '../core/errors.js'
+import { nearest } from '../core/nearest.js'
 import { findRepoFiles } from './repo-files.js'
 
 /** The definitions exported by a feature repo's TypeScript files, with where each stands. */
@@ -76,6 +77,7 @@ interface Bundle {
 /** One bundle for all files, so that a module imported by several of them is one module. */
 async function bundleFiles(repoPath: string, files: readonly string[]): Promise<Bundle> {
   const [esbuild, api] = await Promise.all([import('esbuild'), import(API_URL)])
+  const apiNames = Object.keys(api as object)
   try {
     const { outputFiles } = await esbuild.build({
       absWorkingDir: repoPath,
@@ -95,13 +97,13 @@ async function bundleFiles(repoPath: string, files: readonly string[]): Promise<
       sourcemap: 'external',
       tsconfigRaw: {},
       logLevel: 'silent',
-      plugins: [feastNodePlugin(Object.keys(api as object)), packagesPlugin, importMetaPlugin],
+      plugins: [feastNodePlugin(apiNames), packagesPlugin, importMetaPlugin],
     })
     const text = (ending: string) => outputFiles.find(({ path }) => path.endsWith(ending))!.text
     return { code: text('.mjs'), map: text('.map') }
   } catch (error) {
     const [message] = (error as Partial<BuildFailure>).errors ?? []
-    if (message) throw compileError(message)
+    if (message) throw compileError(message, apiNames)
     throw feastError('REPO_LOAD_FAILED', { file: repoPath, why: messageOf(error) }, error)
   } finally {
     // Its process would otherwise live as long as ours, which may be a server.
@@ -109,11 +111,12 @@ async function bundleFiles(repoPath: string, files: readonly string[]): Promise<
   }
 }
 
-function compileError({ location, text, notes }: Message): Error {
-  const hint = notes.map((note) => note.text).find((note) => note.startsWith('Did you mean'))
+function compileError({ location, text }: Message, apiNames: readonly string[]): Error {
+  const misspelt = /^No matching export in "feast-node:feast-node" for import "(.*)"$/.exec(text)?.[1]
+  const close = misspelt === undefined ? undefined : nearest(misspelt, apiNames)
   return feastError('REPO_LOAD_FAILED', {
     file: location ? `${location.file}:${location.line}:${location.column + 1}` : 'feature repo',
-    why: hint ? `${text}. ${hint}` : text,
+    why: `${text.replace('feast-node:feast-node', 'feast-node')}.${close ? ` Did you mean "${close}"?` : ''}`,
   })
 }
 
