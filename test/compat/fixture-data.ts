@@ -50,12 +50,12 @@ export class FixtureData {
         total: { type: 'int64', values: [1, { $int: '9007199254740993' }, { $int: '-9223372036854775808' }] },
       },
       locations: this.locations(),
+      // No list column: Feast's inference fails on lists as today's Arrow names their elements.
       inferred: {
         shop_id: { type: 'string', values: ['s1', 's2', 's1'] },
         event_timestamp: { type: 'timestamp', values: [1, 2, 3].map((hours) => time(this.at(hours))) },
         size: { type: 'int32', values: [1, 2, 3] },
         ratio: { type: 'float', values: [0.5, 0.1, null] },
-        words: { type: 'list<string>', values: [['x'], [], ['y', 'z']] },
         open: { type: 'bool', values: [true, false, true] },
       },
       wide: {

@@ -38,7 +38,7 @@ export const HISTORICAL_REQUESTS: readonly HistoricalCase[] = [
   },
   {
     name: 'inferred schema',
-    features: ['size', 'ratio', 'words', 'open'].map((name) => `inferred_stats:${name}`),
+    features: ['size', 'ratio', 'open'].map((name) => `inferred_stats:${name}`),
   },
   { name: 'a feature service', service: 'service' },
   { name: 'aliases and mapped join keys', service: 'service_alias', full: true },

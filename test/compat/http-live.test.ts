@@ -49,7 +49,7 @@ const READS: readonly HttpRequest[] = [
   read('stale, null and missing', ['loc_stats:temp', 'loc_stats:rain'], { location_id: [1, 2, 3, 4] }),
   read(
     'text keys',
-    ['inferred_stats:size', 'inferred_stats:ratio', 'inferred_stats:words', 'inferred_stats:open'],
+    ['inferred_stats:size', 'inferred_stats:ratio', 'inferred_stats:open'],
     {
       shop_id: ['s1', 's2', 's3'],
     },

@@ -147,7 +147,7 @@ kafka = KafkaSource(
 )
 stream_stats = StreamFeatureView(
     name="stream_stats", entities=[driver], ttl=timedelta(days=1), schema=[Field(name="trips", dtype=Int64)],
-    source=kafka, timestamp_field="event_timestamp",
+    source=kafka,
 )
 kinesis = KinesisSource(
     name="kinesis_rides", timestamp_field="event_timestamp", batch_source=driver_source,
