@@ -189,6 +189,11 @@ const CATALOGUE = {
     ({ name, a, b }: { name: string; a: string; b: string }) =>
       `The name "${name}" is used by ${a} and by ${b}; names of feature views are unique in a project, whatever their case.`,
   ),
+  VIEW_PIN_CONFLICT: kind(
+    { ...badRequest, feast: 'FeatureViewPinConflict' },
+    ({ name, version }: { name: string; version: string }) =>
+      `Feature view "${name}" is pinned to ${version} and was edited as well; undo the edit, or set version: 'latest' to make it a new version.`,
+  ),
   FIELD_HASH_COLLISION: kind(
     badRequest,
     ({ a, b }: { a: string; b: string }) =>

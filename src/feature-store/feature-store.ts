@@ -1,12 +1,15 @@
+import type { FeatureRepo } from '../config/feature-repo.js'
+import type { RepoConfig } from '../config/repo-config.js'
 import type { ColumnBatch } from '../core/cell.js'
 import type { RecordKey, RecordKind } from '../core/definition.js'
 import type { Micros } from '../core/instant.js'
-import type { FeatureRepo } from '../config/feature-repo.js'
-import type { RepoConfig } from '../config/repo-config.js'
 import type { EntityRows, OfflineStore, RetrievalJob } from '../offline-stores/offline-store.js'
 import type { OnlineStore } from '../online-stores/online-store.js'
 import type { Registry } from '../registry/registry.js'
+import type { ObjectChange } from '../registry/registry-diff.js'
 import type { OnlineServing } from '../serving/online-serving.js'
+
+export type { ObjectChange } from '../registry/registry-diff.js'
 
 /** The facade: every verb of the product on one feature repo. Made by `openFeatureStore` (open.ts). */
 export interface FeatureStore {
@@ -59,14 +62,6 @@ export interface ApplyPlan {
   /** What was inferred from sources, one line each. */
   readonly inferred: readonly string[]
   readonly warnings: readonly string[]
-}
-
-export interface ObjectChange {
-  readonly action: 'create' | 'update' | 'delete'
-  readonly kind: RecordKind
-  readonly name: string
-  /** For updates: what differs, as text. */
-  readonly fields: readonly { readonly field: string; readonly from: string; readonly to: string }[]
 }
 
 export interface HistoricalRequest {

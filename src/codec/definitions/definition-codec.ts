@@ -84,8 +84,9 @@ export function encodeDefinition(
 ): EncodedDefinition {
   const kind = kindOf(definition)
   const type = MESSAGE_NAMES[kind]
+  if (previous === undefined)
+    return { bytes: encodeMessage(type, encodeNew(definition, context)), differences: [] }
   const fresh = encodeFresh(definition, context)
-  if (previous === undefined) return { bytes: encodeMessage(type, fresh), differences: [] }
   const stored = decodeMessage(type, previous)
   const merged = overlay(type, stored, fresh)
   const differences =
@@ -94,6 +95,13 @@ export function encodeDefinition(
 }
 
 type Fields = Readonly<Record<string, unknown>>
+
+/** What Feast writes by default and definitions do not speak of. */
+function encodeNew(definition: Definition, context: EncodeContext): Fields {
+  const fresh = encodeFresh(definition, context)
+  if (definition.kind !== 'streamFeatureView') return fresh
+  return { ...fresh, spec: { ...(fresh['spec'] as Fields), mode: 'python' } }
+}
 
 function encodeFresh(definition: Definition, context: EncodeContext): Fields {
   const now = encodeTimestamp(context.now)

@@ -109,6 +109,27 @@ function withDisabled(spec: Uint8Array, disabledField: number | undefined, disab
   return Buffer.concat([...kept, ...(disabled ? [encodeVarintField(disabledField, 1)] : [])])
 }
 
+/**
+ * An earlier definition of the view as its present one, pinned. Its time of creation and intervals are those of
+ * the present record.
+ */
+export function restoreView(
+  kind: ViewKind,
+  present: Uint8Array,
+  snapshot: Uint8Array,
+  {
+    now,
+    version,
+    versionNumber,
+  }: { readonly now: Micros; readonly version: string; readonly versionNumber: number },
+): Uint8Array {
+  const message = MESSAGES[kind]
+  const { spec } = decodeMessage(message, snapshot) as { spec?: object }
+  const { meta } = decodeMessage(message, present) as { meta?: object }
+  const pinned = encodeMessage(message, { meta, spec: { ...spec, ...(kind !== 'labelView' && { version }) } })
+  return editViewState(kind, pinned, { now, versionNumber })
+}
+
 /** Overlapping and adjacent intervals become one; of too many, the latest stay (R9). In order of their starts. */
 export function mergeIntervals(intervals: readonly Interval[]): readonly Interval[] {
   const merged: Interval[] = []

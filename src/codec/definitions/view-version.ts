@@ -3,7 +3,7 @@ import type { Micros } from '../../core/instant.js'
 import { decodeMessage, encodeMessage } from '../proto.js'
 import { decodeTimestamp, encodeTimestamp } from '../proto-time.js'
 import type { FieldDifference } from './differences.js'
-import { editViewState, type ViewKind } from './view-state.js'
+import type { ViewKind } from './view-state.js'
 
 /** One earlier or present definition of a view. */
 export interface ViewVersion {
@@ -85,45 +85,4 @@ const SIGNIFICANT: Readonly<Record<ViewKind, readonly string[]>> = {
 /** Whether a change makes a new version: of what the view computes, not of how it is described or stored. */
 export function needsNewVersion(kind: ViewKind, differences: readonly FieldDifference[]): boolean {
   return differences.some(({ field }) => SIGNIFICANT[kind].includes(field.split('.')[0]!))
-}
-
-/** A view's record and its history after a change, as Feast writes them. */
-export interface VersionedRecord {
-  readonly bytes: Uint8Array
-  readonly versions: readonly RegistryRecord[]
-}
-
-interface VersionStep {
-  readonly kind: ViewKind
-  readonly name: string
-  readonly project: string
-  readonly now: Micros
-  readonly newId: () => string
-}
-
-/** A view that was not there: version 0. */
-export function firstVersion(step: VersionStep, bytes: Uint8Array): VersionedRecord {
-  return { bytes, versions: [recordOf(step, 0, bytes)] }
-}
-
-/**
- * A view whose schema or function changed: the next number, the old definition kept as version 0 when there is no
- * history yet. Intervals stay, the lifecycle state starts again.
- * @param known numbers in the view's history
- */
-export function nextVersion(
-  step: VersionStep,
-  known: readonly number[],
-  previous: Uint8Array,
-  bytes: Uint8Array,
-): VersionedRecord {
-  const number = Math.max(0, ...known) + 1
-  const edits = { now: step.now, versionNumber: number, lifecycle: 'STATE_UNSPECIFIED' } as const
-  const edited = editViewState(step.kind, bytes, edits)
-  const first = known.length === 0 ? [recordOf(step, 0, previous)] : []
-  return { bytes: edited, versions: [...first, recordOf(step, number, edited)] }
-}
-
-function recordOf({ kind, name, project, now, newId }: VersionStep, number: number, bytes: Uint8Array) {
-  return encodeViewVersion({ view: name, project, number, kind, createdAt: now, versionId: newId(), bytes })
 }
