@@ -11,6 +11,10 @@ export interface GlobalOptions {
   readonly logLevel: string
 }
 
+export interface StoreOverrides {
+  readonly registryTtlSeconds?: number
+}
+
 /** What every command gets: the feature repo it was called in, opened as far as it asks for it. */
 export class CliContext {
   #config: Promise<RepoConfig> | undefined
@@ -27,8 +31,9 @@ export class CliContext {
     return this.#config
   }
 
-  store(): Promise<FeatureStore> {
-    this.#store ??= this.#open()
+  /** @param overrides of feature_store.yaml, from flags; they count where the store is asked for first */
+  store(overrides: StoreOverrides = {}): Promise<FeatureStore> {
+    this.#store ??= this.#open(overrides)
     return this.#store
   }
 
@@ -42,8 +47,10 @@ export class CliContext {
     await store?.close()
   }
 
-  async #open(): Promise<FeatureStore> {
-    const config = await this.config()
+  async #open({ registryTtlSeconds }: StoreOverrides): Promise<FeatureStore> {
+    const read = await this.config()
+    const cacheTtlSeconds = registryTtlSeconds ?? read.registry.cacheTtlSeconds
+    const config = { ...read, registry: { ...read.registry, cacheTtlSeconds } }
     const { openFeatureStore } = await import('../feature-store/open.js')
     return openFeatureStore(config, { logger: loggerFor(this.globals.logLevel) })
   }

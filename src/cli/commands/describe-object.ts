@@ -30,10 +30,10 @@ export async function describeCurrentProject(
 async function describe(registry: Registry, key: RecordKey, { json }: DescribeOptions): Promise<void> {
   const record = registry.record(key)
   if (!record) throw notFound(registry, key)
-  const { recordJson } = await import('../../codec/registry-json.js')
+  const { describeJson } = await import('../../codec/registry-json.js')
   const view = registry.findView(key.project, key.name)
   const description = {
-    ...recordJson(record),
+    ...describeJson(record),
     ...(key.kind.endsWith('View') && view
       ? { enabled: view.enabled, state: registry.viewState(key.project, key.name).lifecycle }
       : {}),

@@ -58,9 +58,9 @@ export async function listVersions(
     .filter((record) => record.name.replace(/@v\d+$/, '') === name)
     .map((record) => decodeViewVersion(record.bytes))
     .map((one) => ({
-      version: `v${one.versionNumber}`,
-      type: one.viewType,
-      created: one.createdAt === undefined ? '' : formatInstant(one.createdAt),
+      version: `v${one.number}`,
+      type: one.kind.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+      created: formatInstant(one.createdAt),
       version_id: one.versionId,
     }))
   if (json) return printJson(versions)
