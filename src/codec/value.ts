@@ -407,7 +407,7 @@ function widened(type: FeastType): FeastType {
 
 type MapBytes = (cell: Present) => Buffer
 
-/** Content of a Map message. Keys are sorted: Feast's own order is a hash's. */
+/** Content of a Map message. Feast's own order of keys is a hash's; sorted, equal maps have equal bytes. */
 function mapEncoder(fields: FeastType['fields'], fail: Fail): MapBytes {
   const byField = new Map(
     Object.entries(fields ?? {}).map(([name, type]) => [name, innerEncoder(widened(type), fail)]),
@@ -416,7 +416,7 @@ function mapEncoder(fields: FeastType['fields'], fail: Fail): MapBytes {
   return (cell) => {
     const object = typeof cell === 'string' ? parseJson(cell, fail) : cell
     if (!isPlainObject(object)) return fail(cell, 'not an object')
-    const entries = Object.entries(object).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+    const entries = Object.entries(object).sort(([a], [b]) => compareMapKeys(a, b))
     return Buffer.concat(
       entries.map(([key, item]) => {
         const value = (byField.get(key) ?? encodeUntyped)(item ?? null)
@@ -424,6 +424,12 @@ function mapEncoder(fields: FeastType['fields'], fail: Fail): MapBytes {
       }),
     )
   }
+}
+
+/** As protobuf's deterministic writer in Python: by bytes, but a longer key before the one it starts with. */
+function compareMapKeys(a: string, b: string): number {
+  if (a.startsWith(b) || b.startsWith(a)) return b.length - a.length
+  return Buffer.compare(Buffer.from(a, 'utf8'), Buffer.from(b, 'utf8'))
 }
 
 function isPlainObject(value: unknown): value is Readonly<Record<string, Cell>> {
