@@ -1,0 +1,79 @@
+import { feastError } from '../../core/errors.js'
+import type { OfflineStore } from '../../offline-stores/offline-store.js'
+import type { EncodedRow, OnlineStore } from '../../online-stores/online-store.js'
+import type { ComputeEngine, MaterializationTask, MaterializedRows } from '../compute-engine.js'
+import { BoundedWrites } from './bounded-writes.js'
+
+/** Writes of one view that may be on their way to the online store at once. */
+const WRITES_IN_FLIGHT = 4
+
+/**
+ * Streams in this process: pull, encode, write, a few writes at a time. The slower side sets the pace, so memory
+ * holds one pulled batch and {@link WRITES_IN_FLIGHT} + 1 writes, however long the source is.
+ */
+export function createLocalEngine(stores: {
+  readonly offlineStore: OfflineStore
+  readonly onlineStore: OnlineStore
+}): ComputeEngine {
+  return { materialize: (task, signal) => stream(stores, task, signal) }
+}
+
+async function stream(
+  { offlineStore, onlineStore }: { offlineStore: OfflineStore; onlineStore: OnlineStore },
+  task: MaterializationTask,
+  signal: AbortSignal | undefined,
+): Promise<MaterializedRows> {
+  const pull = offlineStore.pull(task.pull)
+  const writes = new BoundedWrites(WRITES_IN_FLIGHT)
+  const totals = { rows: 0, skipped: 0 }
+  const write = (rows: readonly EncodedRow[]) =>
+    writes.add(async () => {
+      await onlineStore.write({ table: task.table, rows })
+      totals.rows += rows.length
+      task.onRows(rows.length)
+    })
+  try {
+    const chunks = new RowChunks(task.writeRows)
+    for await (const batch of pull.batches(signal)) {
+      const { rows, skipped } = task.encode(batch)
+      totals.skipped += skipped
+      for (const chunk of chunks.push(rows)) {
+        refuseAborted(task, signal)
+        await write(chunk)
+      }
+    }
+    refuseAborted(task, signal)
+    const rest = chunks.rest()
+    if (rest.length > 0) await write(rest)
+  } finally {
+    await writes.settled()
+  }
+  writes.throwFailure()
+  totals.skipped += await pull.skippedRows(signal)
+  return totals
+}
+
+function refuseAborted(task: MaterializationTask, signal: AbortSignal | undefined): void {
+  if (signal?.aborted)
+    throw feastError('ABORTED', { what: `Materialization of "${task.view}"` }, signal.reason)
+}
+
+/** Cuts batches of any size into writes of one size. */
+class RowChunks {
+  #pending: EncodedRow[] = []
+
+  constructor(readonly size: number) {}
+
+  *push(rows: readonly EncodedRow[]): Iterable<readonly EncodedRow[]> {
+    for (const row of rows) {
+      this.#pending.push(row)
+      if (this.#pending.length >= this.size) yield this.rest()
+    }
+  }
+
+  rest(): readonly EncodedRow[] {
+    const rest = this.#pending
+    this.#pending = []
+    return rest
+  }
+}

@@ -1,0 +1,37 @@
+import { DUMMY_ENTITY } from '../core/entity.js'
+import { isEntityless, type StoredView } from '../core/feature-view.js'
+import type { OnlineTable } from '../online-stores/online-store.js'
+import type { Registry } from '../registry/registry.js'
+
+/**
+ * Where a view's rows lie online.
+ * @param versionNumber of the view's history; part of the name where online versioning is on, except version 0
+ */
+export function onlineTable(view: StoredView, versionNumber: number, versioning: boolean): OnlineTable {
+  return {
+    name: versioning && versionNumber > 0 ? `${view.name}_v${versionNumber}` : view.name,
+    joinKeys: isEntityless(view) ? [DUMMY_ENTITY.joinKey] : view.entityColumns.map(({ name }) => name),
+    features: view.features.map(({ name }) => name),
+  }
+}
+
+/** All tables that a view has or had: one, or one per version of its history. */
+export function tablesOfView(
+  registry: Registry,
+  project: string,
+  view: StoredView,
+  versioning: boolean,
+): readonly OnlineTable[] {
+  const current = onlineTable(view, registry.viewState(project, view.name).versionNumber, versioning)
+  if (!versioning) return [current]
+  const prefix = `${view.name}@v`
+  const numbers = registry
+    .recordsOf(project, 'featureViewVersion')
+    .filter(({ name }) => name.startsWith(prefix))
+    .map(({ name }) => Number(name.slice(prefix.length)))
+  const earlier = numbers.flatMap((number) => {
+    const version = registry.viewAtVersion(project, view.name, number)
+    return version.kind === 'onDemandFeatureView' ? [] : [onlineTable(version, number, versioning)]
+  })
+  return [...new Map([...earlier, current].map((table) => [table.name, table])).values()]
+}

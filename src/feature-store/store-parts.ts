@@ -1,0 +1,24 @@
+import type { RepoConfig } from '../config/repo-config.js'
+import type { Logger } from '../core/logger.js'
+import type { RowFunction } from '../core/on-demand-feature-view.js'
+import type { ObjectStore } from '../object-stores/object-store.js'
+import type { OfflineStore } from '../offline-stores/offline-store.js'
+import type { OnlineStore } from '../online-stores/online-store.js'
+import type { RegistryCache } from '../registry/registry-cache.js'
+import type { RegistryStore } from '../registry/registry-store.js'
+
+/** What the verbs work with. Every part is opened when it is first asked for, once. */
+export interface StoreParts {
+  readonly config: RepoConfig
+  readonly project: string
+  readonly logger: Logger
+  registryStore(): Promise<RegistryStore>
+  registryCache(): Promise<RegistryCache>
+  /** @throws ONLINE_STORE_NOT_CONFIGURED */
+  onlineStore(): Promise<OnlineStore>
+  offlineStore(): Promise<OfflineStore>
+  /** Where the registry's file lies, with what lies beside it. */
+  objectStore(): Promise<ObjectStore>
+  /** Functions of the feature repo's on demand views, by view name. */
+  transformations(): Promise<ReadonlyMap<string, RowFunction>>
+}
