@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
+import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify'
 import { isFeastError } from '../../core/errors.js'
 import type { Logger } from '../../core/logger.js'
 import type { FeatureStore } from '../../feature-store/feature-store.js'
@@ -12,6 +12,7 @@ import { metricsRoutes } from './routes/metrics.js'
 import { onlineFeaturesRoutes } from './routes/online-features.js'
 import { openapiRoutes } from './routes/openapi.js'
 import { writeRoutes } from './routes/write.js'
+import { sendJson } from './send-json.js'
 import type { ServerMetrics } from './server-metrics.js'
 
 export interface AppOptions {
@@ -42,7 +43,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     exposeHeadRoutes: false,
     return503OnClosing: false,
     frameworkErrors: (error, _request, reply) => {
-      send(reply, error.statusCode ?? 400, detailBody(error.message))
+      sendJson(reply, error.statusCode ?? 400, detailBody(error.message))
     },
   })
   acceptJsonBodies(app)
@@ -92,11 +93,11 @@ function answerErrors(app: FastifyInstance, { logger, bodyLimitBytes }: AppOptio
     const error = translateFastify(thrown, bodyLimitBytes)
     const { status, body } = errorReply(error)
     if (status >= 500) logger.error(failureOf(error, request), 'request failed')
-    send(reply, status, body)
+    sendJson(reply, status, body)
   })
   app.setNotFoundHandler((request, reply) => {
     const known = paths.has(request.url.split('?', 1)[0]!)
-    send(reply, known ? 405 : 404, detailBody(known ? 'Method Not Allowed' : 'Not Found'))
+    sendJson(reply, known ? 405 : 404, detailBody(known ? 'Method Not Allowed' : 'Not Found'))
   })
   return paths
 }
@@ -108,10 +109,6 @@ function failureOf(error: unknown, { method, url }: FastifyRequest): object {
   if (!(error instanceof Error)) return { request, class: typeof error }
   const frames = error.stack?.split('\n').filter((line) => /^\s+at /.test(line))
   return { request, class: error.constructor.name, stack: frames?.map((line) => line.trim()) }
-}
-
-function send(reply: FastifyReply, status: number, body: string): void {
-  reply.code(status).header('content-type', 'application/json').send(body)
 }
 
 function observe(app: FastifyInstance, { metrics, logger, accessLog, stopping }: AppOptions): void {

@@ -4,6 +4,7 @@ import { formatInstant, parseInstant } from '../../../core/instant.js'
 import type { FeatureStore, MaterializeRequest } from '../../../feature-store/feature-store.js'
 import { InvalidShape, optional, readBody, required, text, texts, truth } from '../body-shape.js'
 import type { MaterializeJobs } from '../materialize-jobs.js'
+import { sendJson } from '../send-json.js'
 
 interface Deps {
   readonly store: FeatureStore
@@ -71,24 +72,21 @@ async function answer(
   reply: FastifyReply,
   named: readonly string[] | undefined,
   run: MaterializeRequest,
-): Promise<string> {
+): Promise<FastifyReply> {
   const [isAsync, force] = [flag(request, 'async'), flag(request, 'force')]
   const views = named ?? (await eligibleViews(store))
   await refuseUnknown(store, views)
-  reply.header('content-type', 'application/json')
   if (!isAsync) {
     // An empty list is nothing to do, not everything.
     if (views.length > 0) await jobs.run({ ...run, views })
-    return 'null'
+    return sendJson(reply, 200, 'null')
   }
   const busy = force ? [] : jobs.busy(views)
   if (busy.length > 0) {
-    reply.code(409)
-    return JSON.stringify({ error: conflictText(busy), feature_views: busy })
+    return sendJson(reply, 409, JSON.stringify({ error: conflictText(busy), feature_views: busy }))
   }
   if (views.length > 0) jobs.start(views, { ...run, views })
-  reply.code(202)
-  return JSON.stringify({ status: 'accepted', feature_views: views })
+  return sendJson(reply, 202, JSON.stringify({ status: 'accepted', feature_views: views }))
 }
 
 function flag({ query }: FastifyRequest, name: string): boolean {

@@ -2,6 +2,7 @@ import type { FastifyPluginAsync } from 'fastify'
 import { feastError } from '../../../core/errors.js'
 import type { FeatureStore } from '../../../feature-store/feature-store.js'
 import { columns, optional, readBody, required, text, texts, truth } from '../body-shape.js'
+import { sendJson } from '../send-json.js'
 import type { ServerMetrics } from '../server-metrics.js'
 
 interface Deps {
@@ -35,7 +36,6 @@ export const onlineFeaturesRoutes: FastifyPluginAsync<Deps> = async (app, { stor
       ...(body.feature_service ? { featureService: body.feature_service } : {}),
     })
     metrics.countLookup(request, answer)
-    reply.header('content-type', 'application/json')
-    return answer.body
+    return sendJson(reply, 200, answer.body)
   })
 }

@@ -4,6 +4,7 @@ import type { StoredView } from '../../../core/feature-view.js'
 import type { FeatureStore, PushRequest } from '../../../feature-store/feature-store.js'
 import { columns, optional, readBody, required, text, truth } from '../body-shape.js'
 import { columnBatch } from '../column-batch.js'
+import { sendJson } from '../send-json.js'
 import type { ServerMetrics } from '../server-metrics.js'
 
 interface Deps {
@@ -33,7 +34,8 @@ export const writeRoutes: FastifyPluginAsync<Deps> = async (app, { store, metric
     const to = pushTarget(body.to)
     const views = await viewsOf(store, body.push_source_name)
     const rows = columnBatch(body.df, views, { keepUnknown: to !== 'online' })
-    await store.push({ pushSource: body.push_source_name, rows, to })
+    // A frame without rows need not have the columns that rows must have.
+    if (rows.rowCount > 0) await store.push({ pushSource: body.push_source_name, rows, to })
     metrics.countPush(body.push_source_name, to)
     return reply.code(200).send()
   })
@@ -41,9 +43,9 @@ export const writeRoutes: FastifyPluginAsync<Deps> = async (app, { store, metric
   app.post('/write-to-online-store', async (request, reply) => {
     const body = readBody(WRITE_BODY, request.body)
     const view = await storedView(store, body.feature_view_name)
-    await store.writeToOnlineStore(view.name, columnBatch(body.df, [view], { keepUnknown: false }))
-    reply.header('content-type', 'application/json')
-    return 'null'
+    const rows = columnBatch(body.df, [view], { keepUnknown: false })
+    if (rows.rowCount > 0) await store.writeToOnlineStore(view.name, rows)
+    return sendJson(reply, 200, 'null')
   })
 }
 
