@@ -75,7 +75,7 @@ function backendOf(file: string): string | undefined {
 function faultsOf(root: string): readonly string[] {
   const files = sourceFiles(root)
   const imports = files.flatMap((file) => importsOf(root, file))
-  return [
+  const faults = [
     ...files
       .filter((file) => file !== 'index.ts' && layerOf(file) < 0)
       .map((file) => `${file} is on no layer`),

@@ -8,7 +8,7 @@ import type { EntityRows, FileFormat, RetrievalJob } from '../../offline-stores/
 import type { CliContext } from '../cli-context.js'
 import { usageError } from '../exit-error.js'
 import { count } from '../materialize-progress.js'
-import { printJson, printNotice } from '../output.js'
+import { print, printJson } from '../output.js'
 import { printRows, type ScreenFormat } from '../result-printer.js'
 
 interface HistoricalFlags {
@@ -126,5 +126,5 @@ async function writeResult(
     ...(format ? { format: format as FileFormat } : {}),
   })
   if (json) printJson({ rows, file: resolve(output) })
-  else printNotice(`Wrote ${count(rows)} rows to ${output}`)
+  else print(`Wrote ${count(rows)} rows to ${output}`)
 }

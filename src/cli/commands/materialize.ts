@@ -114,7 +114,7 @@ async function printHeader(
 }
 
 function printView(view: MaterializeViewReport): void {
-  for (const notice of view.notices) printNotice(notice)
+  for (const notice of view.notices) printNotice(`Note: ${view.view}: ${notice}`)
   print(`${emphasis(view.view)} from ${timeText(view.start)} to ${timeText(view.end)}: ${outcomeText(view)}`)
 }
 
