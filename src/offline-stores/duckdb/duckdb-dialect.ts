@@ -14,6 +14,9 @@ export const duckdbDialect: SqlDialect = {
   timestamp: (expression) => `make_timestamptz(${expression})`,
   prune,
   cast,
+  pair: (first, second) => `{'first': ${first}, 'second': ${second}}`,
+  pairFirst: (pair) => `struct_extract(${pair}, 'first')`,
+  pairSecond: (pair) => `struct_extract(${pair}, 'second')`,
   key,
   orderable: (expression) => expression,
 }

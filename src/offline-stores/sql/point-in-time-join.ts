@@ -74,19 +74,23 @@ function hit(view: JoinedView, span: TimeBounds, dialect: SqlDialect): string {
     `SELECT ${['e.r', 'e.t', ...named(view.entityKeys)].join(', ')} FROM ${ENTITY_ROWS} AS e`,
     `WHERE ${['e.t IS NOT NULL', ...view.entityKeys.map(notNull)].join(' AND ')}`,
   ].join(' ')
-  const nearest = dialect.asOfJoin ? asOf(view, lookups, span) : carryForward(view, lookups, span)
-  const times = view.fromCreated ? ['best[1] AS ft', 'best[2] AS fc'] : ['best AS ft']
+  const nearest = dialect.asOfJoin
+    ? asOf(view, lookups, span, dialect)
+    : carryForward(view, lookups, span, dialect)
+  const times = view.fromCreated
+    ? [`${dialect.pairFirst('best')} AS ft`, `${dialect.pairSecond('best')} AS fc`]
+    : ['best AS ft']
   const fresh = view.ttlMicros > 0n ? ` WHERE ft >= t - ${view.ttlMicros}` : ''
   const found = `SELECT ${['r', 't', ...keyColumns(view), ...times].join(', ')} FROM (\n${nearest}\n)`
   return `SELECT ${['r', ...winnerColumns(view)].join(', ')} FROM (${found})${fresh}`
 }
 
-function asOf(view: JoinedView, lookups: string, span: TimeBounds): string {
+function asOf(view: JoinedView, lookups: string, span: TimeBounds, dialect: SqlDialect): string {
   const columns = ['e.r', 'e.t', ...keyColumns(view).map((key) => `e.${key}`), 'g.best']
   const keys = keyColumns(view).map((key) => `e.${key} = g.${key}`)
   return [
     `SELECT ${columns.join(', ')} FROM (${lookups}) AS e`,
-    `ASOF JOIN (${candidates(view, span)}) AS g`,
+    `ASOF JOIN (${candidates(view, span, dialect)}) AS g`,
     `ON ${[...keys, 'e.t >= g.since'].join(' AND ')}`,
   ].join('\n')
 }
@@ -97,11 +101,11 @@ function asOf(view: JoinedView, lookups: string, span: TimeBounds): string {
  * With R8 a row counts once both its times have passed. Among the rows that count, the greatest (time, created) is a
  * running maximum, so that again only the last row before the entity row's time must be found.
  */
-function candidates(view: JoinedView, span: TimeBounds): string {
+function candidates(view: JoinedView, span: TimeBounds, dialect: SqlDialect): string {
   const { source } = view
   const keys = keyColumns(view)
   const since = view.fromCreated ? `greatest(${source.time}, ${source.created})` : source.time
-  const times = view.fromCreated ? `row(${source.time}, ${source.created})` : source.time
+  const times = view.fromCreated ? dialect.pair(source.time, source.created!) : source.time
   const columns = [...named(source.keys.map(({ value }) => value)), `${since} AS since`, `${times} AS best`]
   const rows = [
     `SELECT ${columns.join(', ')} FROM ${source.from}`,
@@ -114,12 +118,12 @@ function candidates(view: JoinedView, span: TimeBounds): string {
 }
 
 /** For engines without ASOF: source and entity rows in one run per key, the source's best times carried along. */
-function carryForward(view: JoinedView, lookups: string, span: TimeBounds): string {
+function carryForward(view: JoinedView, lookups: string, span: TimeBounds, dialect: SqlDialect): string {
   const keys = keyColumns(view)
   const carried = `max(best) OVER (${partition(keys)}ORDER BY since, r NULLS FIRST ROWS UNBOUNDED PRECEDING) AS best`
   const union = [
     `SELECT ${['r', ...keys, 't AS since', 'NULL AS best'].join(', ')} FROM (${lookups})`,
-    `SELECT ${['NULL AS r', ...keys, 'since', 'best'].join(', ')} FROM (\n${candidates(view, span)}\n)`,
+    `SELECT ${['NULL AS r', ...keys, 'since', 'best'].join(', ')} FROM (\n${candidates(view, span, dialect)}\n)`,
   ].join('\nUNION ALL\n')
   const found = `SELECT ${['r', 'since AS t', ...keys, carried].join(', ')} FROM (\n${union}\n)`
   return `SELECT * FROM (\n${found}\n) WHERE r IS NOT NULL AND best IS NOT NULL`

@@ -18,6 +18,10 @@ export interface SqlDialect {
   prune(expression: string, type: SqlType, bounds: TimeBounds): string | undefined
   /** The value as the engine's type for `to`; undefined when values of `from` cannot be that. */
   cast(expression: string, from: SqlType, to: FeastType): string | undefined
+  /** Two times as one value, ordered by the first, then the second; and those two again. */
+  pair(first: string, second: string): string
+  pairFirst(pair: string): string
+  pairSecond(pair: string): string
   /** Join key values, comparable across all types of one key class. */
   key(expression: string, type: SqlType): string
   /** Values of any type as something that can be sorted. */
