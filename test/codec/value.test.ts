@@ -112,7 +112,8 @@ function messageOf(valueType: ValueType, cell: Cell): unknown {
 }
 
 function long(value: bigint): protobuf.Long {
-  return protobuf.util.Long.fromString(value.toString())
+  const bits = BigInt.asUintN(64, value)
+  return { low: Number(bits & 0xffff_ffffn) | 0, high: Number(bits >> 32n) | 0, unsigned: false }
 }
 
 const ARMS = (Object.keys(VALUE_TYPE_NUMBERS) as ValueType[]).filter((valueType) =>

@@ -164,14 +164,15 @@ export class SqliteOnlineStore implements OnlineStore {
   }
 
   #openExisting(): DatabaseSyncInstance | undefined {
-    if (this.#db && !this.#hasMoved()) return this.#db
+    const connected = this.#connected()
+    if (connected) return connected
     return existsSync(this.#options.path) ? this.#open() : undefined
   }
 
   #open(): DatabaseSyncInstance {
     if (this.#closed) throw this.#failed('it was closed')
-    if (this.#db && !this.#hasMoved()) return this.#db
-    this.#disconnect()
+    const connected = this.#connected()
+    if (connected) return connected
     mkdirSync(dirname(this.#options.path), { recursive: true })
     const db = new DatabaseSync(this.#options.path, { timeout: BUSY_TIMEOUT_MS })
     useWriteAheadLog(db)
@@ -181,11 +182,15 @@ export class SqliteOnlineStore implements OnlineStore {
     return db
   }
 
-  #hasMoved(): boolean {
+  /** The connection, unless the file it stands on is no longer the one of that name. */
+  #connected(): DatabaseSyncInstance | undefined {
     const now = Date.now()
-    if (now < this.#lookAgainAt) return false
-    this.#lookAgainAt = now + MOVED_CHECK_MS
-    return statSync(this.#options.path, { throwIfNoEntry: false })?.ino !== this.#inode
+    if (this.#db && now >= this.#lookAgainAt) {
+      this.#lookAgainAt = now + MOVED_CHECK_MS
+      const inode = statSync(this.#options.path, { throwIfNoEntry: false })?.ino
+      if (inode !== this.#inode) this.#disconnect()
+    }
+    return this.#db
   }
 
   /** Feast's teardown deletes the file. So do we, unless tables are left in it or somebody has it open. */
@@ -208,7 +213,9 @@ export class SqliteOnlineStore implements OnlineStore {
 
   #disconnect(): void {
     this.#forgetStatements()
-    this.#db?.close()
+    if (!this.#db) return
+    moveLogIntoFile(this.#db)
+    this.#db.close()
     this.#db = undefined
   }
 
@@ -269,6 +276,18 @@ function useWriteAheadLog(db: DatabaseSyncInstance): void {
   }
   // A commit is on disk before a materialization is recorded as done.
   db.exec('PRAGMA synchronous = FULL')
+}
+
+/**
+ * SQLite does so itself when the last connection closes, but statements keep a connection of this library open
+ * until they are collected as garbage. A copy of the file alone is then complete.
+ */
+function moveLogIntoFile(db: DatabaseSyncInstance): void {
+  try {
+    db.exec('PRAGMA busy_timeout = 0; PRAGMA wal_checkpoint(TRUNCATE)')
+  } catch {
+    // Somebody is reading; the log stays beside the file, which is as good.
+  }
 }
 
 /** False when another connection has the file open. */
