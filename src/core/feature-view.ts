@@ -1,13 +1,7 @@
-import type {
-  BatchSource,
-  DataSource,
-  KafkaSource,
-  KinesisSource,
-  PushSource,
-  StreamSource,
-} from './data-source.js'
+import type { BatchSource, DataSource, KafkaSource, PushSource, StreamSource } from './data-source.js'
 import { type Duration, parseDuration } from './duration.js'
 import { DUMMY_ENTITY, type Entity } from './entity.js'
+import { feastError } from './errors.js'
 import { type Field, field, fieldsOf, type Schema } from './field.js'
 import { StringType } from './value-type.js'
 
@@ -85,9 +79,18 @@ export function featureView<S extends Schema = Schema>(options: FeatureViewOptio
 export function streamFeatureView<S extends Schema>(
   options: FeatureViewOptions<S> & {
     readonly schema: S
-    readonly source: PushSource | KafkaSource | KinesisSource
+    /** Feast has no stream feature views of other sources, and cannot list a project that holds one. */
+    readonly source: PushSource | KafkaSource
   },
 ): TypedStreamFeatureView<S> {
+  const { name, source } = options
+  if (source.kind !== 'pushSource' && source.kind !== 'kafkaSource') {
+    throw feastError('INVALID_DEFINITION', {
+      object: `Stream feature view "${name}"`,
+      problem: `"${(source as DataSource).name}" is neither a push source nor a Kafka source`,
+      mend: 'Make it a featureView, which takes every source.',
+    })
+  }
   return Object.freeze({ kind: 'streamFeatureView', ...viewOf('Stream feature view', options) })
 }
 

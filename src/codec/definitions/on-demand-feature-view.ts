@@ -12,8 +12,10 @@ import type { EncodeContext } from './encode-context.js'
 import { decodeField, encodeField } from './field.js'
 import { decodeProjection, encodeProjection } from './projection.js'
 
-/** First line of a body that is TypeScript; Python's bodies are pickles, which never start with a slash. */
+/** First line of code that is TypeScript; Python's bodies are pickles, which never start with a slash. */
 const TYPESCRIPT_MARK = '// feast-node: TypeScript\n'
+/** Before each line of it in `body_text`, where Python takes it for comments. */
+const COMMENT = '# '
 /** Feast keeps the declared input columns of a Python function as a source of this name. */
 const INPUT_SCHEMA_PREFIX = '__input_schema__'
 
@@ -58,7 +60,7 @@ function encodeTransformation({ name, transformation }: OnDemandFeatureView): On
     userDefinedFunction: {
       name: pythonName(name),
       body: Buffer.from(TYPESCRIPT_MARK + transformation.text),
-      bodyText: pythonStub(name),
+      bodyText: commented(TYPESCRIPT_MARK + transformation.text) + pythonStub(name),
       mode: 'python',
     },
   }
@@ -67,6 +69,24 @@ function encodeTransformation({ name, transformation }: OnDemandFeatureView): On
 
 function pythonName(view: string): string {
   return `typescript_${view.replace(/[^A-Za-z0-9_]/g, '_')}`
+}
+
+/** Python Feast pickles its own body when it writes the view again, but keeps the text: so the code is there too. */
+function commented(code: string): string {
+  return code
+    .replaceAll('\0', '\\0')
+    .split(/\r\n|\r|\n/)
+    .map((line) => `${COMMENT}${line}\n`)
+    .join('')
+}
+
+function uncommented(bodyText: string): string {
+  const lines = bodyText.split('\n')
+  const end = lines.findIndex((line) => !line.startsWith(COMMENT))
+  return lines
+    .slice(0, end)
+    .map((line) => line.slice(COMMENT.length))
+    .join('\n')
 }
 
 /** What Python Feast compiles in place of the function: it can list and describe the view, not run it. */
@@ -116,13 +136,17 @@ function decodeTransformation(spec: OnDemandFeatureViewSpec): Transformation {
   const { userDefinedFunction, substraitTransformation } = spec.featureTransformation ?? {}
   if (substraitTransformation) return { language: 'python', mode: 'substrait', text: '' }
   const udf = userDefinedFunction ?? spec.userDefinedFunction ?? {}
-  const body = Buffer.from(udf.body ?? [])
-  if (body.subarray(0, TYPESCRIPT_MARK.length).toString('latin1') === TYPESCRIPT_MARK) {
-    return { language: 'typescript', text: body.subarray(TYPESCRIPT_MARK.length).toString('utf8') }
-  }
+  const code = Buffer.from(udf.body ?? []).toString('utf8')
+  if (code.startsWith(TYPESCRIPT_MARK)) return typescript(code)
+  const kept = uncommented(udf.bodyText ?? '')
+  if (kept.startsWith(TYPESCRIPT_MARK)) return typescript(kept)
   return {
     language: 'python',
     mode: spec.mode || userDefinedFunction?.mode || 'pandas',
     text: udf.bodyText ?? '',
   }
+}
+
+function typescript(code: string): Transformation {
+  return { language: 'typescript', text: code.slice(TYPESCRIPT_MARK.length) }
 }
