@@ -6,6 +6,7 @@ import { PYTHON_FIXTURE, type RealFeast, type Tagged } from './real-feast.js'
 export const DRIVERS = [1001, 1002, 1003, 1004, 1005]
 export const CUSTOMERS = ['a', 'b', 'ünïcode', '']
 export const LOCATIONS = [1, 2, 3, 4]
+const DRIVER_ROWS = 12
 const HOUR = 3_600_000_000n
 const DAY = 24n * HOUR
 
@@ -71,22 +72,32 @@ export class FixtureData {
     }
   }
 
+  /** Every third row repeats its predecessor's event time; its created time is later. */
+  private driverEvent(i: number): bigint {
+    const first = i % 3 === 2 ? i - 1 : i
+    return this.at(6 * first, first)
+  }
+
+  /** Whether the row of `driver_stats` that holds at this time was chosen by its created time. */
+  isTied(at: bigint): boolean {
+    let winner = -1
+    for (let i = 0; i < DRIVER_ROWS; i++) if (this.driverEvent(i) <= at) winner = i
+    return winner % 3 === 2
+  }
+
   private driverStats(): Record<string, Column> {
     const { random } = this
-    const rows = DRIVERS.slice(0, 4).flatMap((driver) => random.times(12, (i) => ({ driver, i })))
-    const maybe = <T extends Tagged>(make: () => T): Tagged => (random.chance(0.15) ? null : make())
+    const rows = DRIVERS.slice(0, 4).flatMap((driver) => random.times(DRIVER_ROWS, (i) => ({ driver, i })))
+    // The first and the last row of driver 1001 are null throughout, so that every column has a null of each kind.
     const column = (type: string, make: () => Tagged): Column => ({
       type,
-      values: rows.map(() => maybe(make)),
+      values: rows.map((_, row) =>
+        row === 0 || row === DRIVER_ROWS - 1 || random.chance(0.15) ? null : make(),
+      ),
     })
-    // Every third row repeats its predecessor's event time, with a later created time.
-    const event = rows.map(({ i }) => this.at(6 * (i - (i % 3 === 2 ? 1 : 0)), i))
     return {
       driver_id: { type: 'int64', values: rows.map(({ driver }) => driver) },
-      event_timestamp: {
-        type: 'timestamp',
-        values: rows.map(({ i }, row) => time(i % 3 === 2 ? event[row]! - 1n : event[row]!)),
-      },
+      event_timestamp: { type: 'timestamp', values: rows.map(({ i }) => time(this.driverEvent(i))) },
       created: { type: 'timestamp', values: rows.map(({ i }) => time(this.at(200, i))) },
       conv_rate: column('float', () => Math.fround(random.next())),
       acc_rate: column('double', () => random.next()),

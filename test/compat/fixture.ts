@@ -124,7 +124,6 @@ export const locStats = featureView({
   ttl: '36h500us',
   schema: { temp: Float64, rain: Float64 },
   source: locationSource,
-  offline: true,
 })
 
 /** Neither features nor the join key's type are named: both come from the source. */
@@ -177,6 +176,7 @@ export const everyType = featureView({
     f_zoned: ZonedTimestamp,
   },
   source: wideSource,
+  offline: true,
 })
 
 export const request = requestSource({ name: 'request', schema: { bonus: Int64 } })

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { Cell } from '../../src/core/cell.js'
-import type { ValueType } from '../../src/core/value-type.js'
+import { outputName } from '../../src/core/feature-ref.js'
 import type { FeatureStore } from '../../src/feature-store/feature-store.js'
 import type { Comparison } from './differences.js'
 import { CUSTOMERS, DRIVERS, type FixtureData, time } from './fixture-data.js'
@@ -135,21 +135,92 @@ export async function compareHistorical(
   const row = theirs.columns.indexOf('row')
   const byRow = new Map(theirs.rows.map((values) => [Number(values[row]), values]))
   comparison.same(`${request.name}: rows`, columns['row']!.values.length, ours.rows.length)
+  const views = await keyColumns(store, request)
+  const ofDrivers = new Set(
+    views.filter(({ view }) => view === 'driver_stats').flatMap(({ outputs }) => outputs),
+  )
   for (const [i, mine] of ours.rows.entries()) {
-    const other = byRow.get(i) ?? []
-    for (const { name, type } of ours.fields) {
+    const other = byRow.get(i)
+    if (other === undefined) {
+      const kept = theirs.rows.map((values) =>
+        Object.fromEntries(values.map((value, at) => [theirs.columns[at]!, value])),
+      )
+      comparison.same(`${request.name}: row[${i}], ${whyLost(mine, views, kept)}`, 'lost', 'kept')
+      continue
+    }
+    for (const { name } of ours.fields) {
       const at = theirs.columns.indexOf(name)
       if (at < 0) continue
-      const where = `${request.name}: ${name}[${i}]`
-      comparison.same(where, fromPython(other[at] ?? null, type.valueType), fromCell(mine[name] ?? null))
+      const tied = ofDrivers.has(name) && data.isTied(mine['event_timestamp'] as bigint)
+      const where = `${request.name}: ${name}[${i}]${tied ? ', by created time' : ''}`
+      comparison.same(where, fromPython(other[at] ?? null), fromCell(mine[name] ?? null))
     }
   }
 }
 
+interface ViewColumns {
+  readonly view: string
+  readonly keys: readonly string[]
+  readonly outputs: readonly string[]
+}
+
+/** Entity columns and output columns of each view that the request joins. */
+async function keyColumns(store: FeatureStore, request: HistoricalCase): Promise<readonly ViewColumns[]> {
+  const registry = await store.registry()
+  const full = request.full ?? false
+  const wanted: {
+    view: string
+    label: string
+    features: readonly string[]
+    map: Readonly<Record<string, string>>
+  }[] =
+    request.service === undefined
+      ? [...new Set(request.features!.map((ref) => ref.split(':')[0]!))].map((view) => ({
+          view,
+          label: view,
+          features: request
+            .features!.filter((ref) => ref.startsWith(`${view}:`))
+            .map((ref) => ref.split(':')[1]!),
+          map: {},
+        }))
+      : registry
+          .featureService('demo', request.service)
+          .projections.map(({ view, alias, features, joinKeyMap }) => ({
+            view,
+            label: alias || view,
+            features: features!,
+            map: joinKeyMap,
+          }))
+  return wanted.map(({ view, label, features, map }) => {
+    const stored = registry.storedViews('demo').find(({ name }) => name === view)!
+    return {
+      view,
+      keys: stored.entityColumns.map(({ name }) => map[name] ?? name).filter((name) => name !== '__dummy_id'),
+      outputs: features.map((name) => outputName(label, name, full)),
+    }
+  })
+}
+
+/** Python's local store loses entity rows in two known ways; any other loss is unexplained. */
+function whyLost(
+  mine: Readonly<Record<string, Cell>>,
+  views: readonly ViewColumns[],
+  kept: readonly Readonly<Record<string, Tagged>>[],
+): string {
+  if (views.some(({ outputs }) => outputs.every((name) => mine[name] === null))) return 'nothing matched it'
+  const sameIn = (names: readonly string[]) =>
+    kept.some((row) =>
+      ['event_timestamp', ...names].every(
+        (name) => fromPython(row[name] ?? null) === fromCell(mine[name] ?? null),
+      ),
+    )
+  return views.some(({ keys }) => sameIn(keys)) ? 'another has its keys and time' : 'for no known reason'
+}
+
 /** pandas has no missing integer: it makes the column floats and the missing one NaN. Compared by meaning. */
-function fromPython(value: Tagged, valueType: ValueType): unknown {
+function fromPython(value: Tagged): unknown {
   if (value === null || typeof value === 'boolean' || typeof value === 'string') return value
-  if (Array.isArray(value)) return value.map((item) => fromPython(item as Tagged, valueType))
+  if (Array.isArray(value)) return value.map((item) => fromPython(item as Tagged))
   if (typeof value === 'number') return String(value)
   const tagged = value as { readonly [key: string]: string }
   if ('$int' in tagged) return tagged['$int']

@@ -47,13 +47,9 @@ const READS: readonly HttpRequest[] = [
   }),
   read('a view without entity and a key of others', ['global_stats:total'], { driver_id: [1001, 1002] }),
   read('stale, null and missing', ['loc_stats:temp', 'loc_stats:rain'], { location_id: [1, 2, 3, 4] }),
-  read(
-    'text keys',
-    ['inferred_stats:size', 'inferred_stats:ratio', 'inferred_stats:open'],
-    {
-      shop_id: ['s1', 's2', 's3'],
-    },
-  ),
+  read('text keys', ['inferred_stats:size', 'inferred_stats:ratio', 'inferred_stats:open'], {
+    shop_id: ['s1', 's2', 's3'],
+  }),
   service('a service', 'service', { driver_id: [1001, 1002], location_id: [1, 9] }),
   service(
     'a service, full names',

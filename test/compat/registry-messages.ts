@@ -1,7 +1,7 @@
 /** A registry message as protobuf JSON (snake_case names), decoded by Feast's own classes. */
 export type RegistryMessage = Readonly<Record<string, unknown>>
 
-type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
 
 const LISTS = [
   'projects',
@@ -42,7 +42,8 @@ const VOLATILE = new Set([
   'materialization_intervals',
 ])
 
-function comparable(value: Json, key = ''): Json {
+/** A message without what Feast stamps anew each time it loads or writes it. */
+export function comparable(value: Json, key = ''): Json {
   if (Array.isArray(value)) {
     const items = value.map((item) => comparable(item as Json))
     return key === 'features' || key === 'feature_columns' ? [...items].sort(byText) : items

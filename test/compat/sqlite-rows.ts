@@ -48,3 +48,12 @@ export function sqliteSchema(file: string): readonly string[] {
     database.close()
   }
 }
+
+export function emptyTable(file: string, table: string): void {
+  const database = new DatabaseSync(file)
+  try {
+    database.exec(`DELETE FROM "${table}"`)
+  } finally {
+    database.close()
+  }
+}

@@ -101,7 +101,7 @@ global_stats = FeatureView(name="global_stats", schema=[Field(name="total", dtyp
 location_source = FileSource(name="location_source", path="data/locations.parquet", timestamp_field="event_timestamp")
 loc_stats = FeatureView(
     name="loc_stats", entities=[location], ttl=timedelta(hours=36, microseconds=500),
-    schema=[Field(name="temp", dtype=Float64), Field(name="rain", dtype=Float64)], source=location_source, offline=True,
+    schema=[Field(name="temp", dtype=Float64), Field(name="rain", dtype=Float64)], source=location_source,
 )
 # Neither features nor the join key's type are named: both come from the source.
 inferred_source = FileSource(name="inferred_source", path="data/inferred.parquet")
@@ -135,6 +135,7 @@ every_type = FeatureView(
         Field(name="f_zoned", dtype=ZonedTimestamp),
     ],
     source=wide_source,
+    offline=True,
 )
 
 request = RequestSource(name="request", schema=[Field(name="bonus", dtype=Int64)])

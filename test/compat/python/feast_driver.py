@@ -253,7 +253,6 @@ KINDS = [
     "projects",
     "permissions",
     "saved_datasets",
-    "validation_references",
 ]
 
 
@@ -307,23 +306,30 @@ def op_extend_registry(path, unknown_hex):
 
 
 def op_save_dataset(repo, name, tags):
-    """A saved dataset and a validation reference, objects that only Python makes."""
+    """A saved dataset and a validation reference, objects that only Python makes.
+
+    The reference is written as a message: Feast's own class for it wants a package that the suite has no use for.
+    """
     from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
-    from feast.saved_dataset import SavedDataset, ValidationReference
+    from feast.protos.feast.core.ValidationProfile_pb2 import ValidationReference
+    from feast.saved_dataset import SavedDataset
 
     store = store_of(repo)
     dataset = SavedDataset(
-        name=name, features=["loc_stats:temp"], join_keys=["location_id"],
-        storage=SavedDatasetFileStorage(path="data/saved.parquet"), tags=tags,
+        name=name,
+        features=["loc_stats:temp"],
+        join_keys=["location_id"],
+        storage=SavedDatasetFileStorage(path="data/saved.parquet"),
+        tags=tags,
     )
     store.registry.apply_saved_dataset(dataset, store.project)
-    from feast.protos.feast.core.ValidationProfile_pb2 import ValidationReference as Proto
-
     proto = Registry()
     path = Path(repo) / store.config.registry.path
     proto.ParseFromString(path.read_bytes())
     proto.validation_references.append(
-        Proto(name=f"{name}_reference", reference_dataset_name=name, project=store.project, description="kept")
+        ValidationReference(
+            name=f"{name}_reference", reference_dataset_name=name, project=store.project, description="kept"
+        )
     )
     path.write_bytes(proto.SerializeToString())
     forget(repo)
