@@ -74,7 +74,9 @@ interface Resolved {
 
 async function resolve(parts: StoreParts, repo: FeatureRepo, options: ApplyOptions): Promise<Resolved> {
   const registry = await (await parts.registryCache()).refreshIfAny()
-  const collected = collectDefinitions(repo, parts.config)
+  const projects = registry?.list(parts.project, 'project') ?? []
+  const applied = projects.find((definition) => definition.kind === 'project')
+  const collected = collectDefinitions(repo, parts.config, applied)
   const known = knownObjects(registry, parts.project, collected)
   if (!options.skipFeatureViewValidation) checkNames(collected, known)
   const describe = describeOnce(parts)

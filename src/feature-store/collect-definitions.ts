@@ -23,8 +23,15 @@ export interface ProjectDefinitions {
   readonly where: (definition: Definition) => string
 }
 
-/** @throws the mistakes found in names, all of them (see {@link throwMistakes}) */
-export function collectDefinitions(repo: FeatureRepo, config: RepoConfig): ProjectDefinitions {
+/**
+ * @param applied the project as the registry has it: a repo that does not define it leaves it as it is
+ * @throws the mistakes found in names, all of them (see {@link throwMistakes})
+ */
+export function collectDefinitions(
+  repo: FeatureRepo,
+  config: RepoConfig,
+  applied?: Project,
+): ProjectDefinitions {
   const places = new Map<Definition, string>()
   for (const { definition, file, exportName } of repo.definitions) {
     if (!places.has(definition)) places.set(definition, `${file} (${exportName})`)
@@ -38,17 +45,21 @@ export function collectDefinitions(repo: FeatureRepo, config: RepoConfig): Proje
   }
   const collector = new Collector(where)
   for (const definition of found) collector.add(definition)
-  return collector.finish(projectOf(found, config, where))
+  return collector.finish(projectOf(found, config, applied, where))
 }
 
 function projectOf(
   found: readonly Definition[],
   config: RepoConfig,
+  applied: Project | undefined,
   where: (definition: Definition) => string,
 ): Project {
   const projects = found.filter((definition) => definition.kind === 'project')
   const [only, second] = projects
-  if (only === undefined) return project({ name: config.project, description: config.projectDescription })
+  if (only === undefined) {
+    const description = config.projectDescription || applied?.description
+    return project({ ...applied, name: config.project, ...(description && { description }) })
+  }
   if (second !== undefined) {
     throw feastError('INVALID_DEFINITION', {
       object: `Project "${second.name}"`,
