@@ -60,7 +60,7 @@ function notFound(registry: Registry, { kind, project, name }: RecordKey): Error
   if (other) {
     const group = OBJECT_GROUPS.find((one) => one.kind === other.kind)!
     return feastError('INVALID_REQUEST', {
-      message: `"${name}" is a ${group.noun}; use \`feast ${group.command} describe ${name}\`.`,
+      message: `"${name}" is ${/^[aeiou]/.test(group.noun) ? 'an' : 'a'} ${group.noun}; use \`feast ${group.command} describe ${name}\`.`,
     })
   }
   const known =
