@@ -49,10 +49,15 @@ function report(error: unknown, debug: boolean): number {
   const shown = error instanceof ExitError ? (error.cause ?? error) : error
   printNotice(`${alarm('Error:')} ${messageOf(shown)}`)
   if (debug) printNotice(detailsOf(shown))
-  else if (!isFeastError(shown) && !(shown instanceof ExitError)) {
+  else if (!isForeseen(shown)) {
     printNotice('This was not foreseen; `--log-level debug` shows where it happened.')
   }
   return error instanceof ExitError ? error.exitCode : 1
+}
+
+/** Also what the operating system refuses: its message names the file. */
+function isForeseen(error: unknown): boolean {
+  return isFeastError(error) || error instanceof ExitError || (error instanceof Error && 'syscall' in error)
 }
 
 function detailsOf(error: unknown): string {

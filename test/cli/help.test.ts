@@ -10,7 +10,14 @@ const FEAST_COMMANDS = [
   ...['materialize', 'materialize-incremental', 'get-online-features', 'get-historical-features', 'serve'],
   ...[
     ...['entities', 'data-sources', 'feature-views', 'on-demand-feature-views', 'stream-feature-views'],
-    ...['label-views', 'feature-services', 'saved-datasets', 'validation-references', 'permissions', 'projects'],
+    ...[
+      'label-views',
+      'feature-services',
+      'saved-datasets',
+      'validation-references',
+      'permissions',
+      'projects',
+    ],
     'features',
   ].flatMap((group) => [`${group} list`, `${group} describe`]),
   ...['enable', 'disable', 'set-state', 'list-versions'].map((verb) => `feature-views ${verb}`),

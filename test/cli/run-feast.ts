@@ -32,7 +32,9 @@ export function startFeast(cwd: string, args: readonly string[], env: Readonly<R
   // `npm test` builds first; a single suite may be run without.
   if (!existsSync(command)) execFileSync(process.execPath, [join(root, 'scripts/build.mjs')])
   const { PATH, HOME, TMPDIR } = process.env
-  const kept = Object.fromEntries(Object.entries({ PATH, HOME, TMPDIR }).filter(([, value]) => value !== undefined))
+  const kept = Object.fromEntries(
+    Object.entries({ PATH, HOME, TMPDIR }).filter(([, value]) => value !== undefined),
+  )
   return spawn(process.execPath, [command, ...args], {
     cwd,
     env: { ...kept, ...env },
