@@ -1,5 +1,5 @@
 import assert from 'node:assert'
-import { ENUMS, MESSAGES, type MessageTypes } from './messages.generated.js'
+import { ENUMS, type FieldRow, MESSAGES, type MessageTypes } from './messages.generated.js'
 import {
   asBuffer,
   BYTES,
@@ -38,6 +38,8 @@ export interface FieldShape {
   readonly map: boolean
   /** Fields of one group exclude each other, and are present even with their default. */
   readonly oneof: string | undefined
+  readonly wireType: number
+  readonly isMessage: boolean
 }
 
 export interface Shape {
@@ -52,19 +54,26 @@ export function shapeOf(message: string): Shape {
   if (!shape) {
     const rows = MESSAGES[message]
     assert(rows, `no message ${message}`)
-    const fields = rows.map(([number, protoName, type, label]) => ({
-      number,
-      name: protoName.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase()),
-      protoName,
-      type: label === 'map' ? type.slice(type.indexOf(' ') + 1) : type,
-      repeated: label === 'repeated',
-      map: label === 'map',
-      oneof: label.startsWith('oneof ') ? label.slice(6) : undefined,
-    }))
+    const fields = rows.map(fieldShape)
     shape = { fields, byNumber: new Map(fields.map((field) => [field.number, field])) }
     shapes.set(message, shape)
   }
   return shape
+}
+
+function fieldShape([number, protoName, rowType, label]: FieldRow): FieldShape {
+  const type = label === 'map' ? rowType.slice(rowType.indexOf(' ') + 1) : rowType
+  return {
+    number,
+    name: protoName.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase()),
+    protoName,
+    type,
+    repeated: label === 'repeated',
+    map: label === 'map',
+    oneof: label.startsWith('oneof ') ? label.slice(6) : undefined,
+    wireType: wireTypeOf(type),
+    isMessage: isMessage(type),
+  }
 }
 
 export function isMessage(type: string): boolean {
@@ -107,7 +116,7 @@ function clearOthers(message: Message, fields: readonly FieldShape[], arm: Field
 }
 
 function readValue(
-  { type, name }: Pick<FieldShape, 'type' | 'name'>,
+  { type, name, wireType: expected, isMessage }: FieldShape,
   wireType: number,
   bytes: Buffer,
   start: number,
@@ -115,7 +124,7 @@ function readValue(
   previous: Value,
   depth: number,
 ): Value {
-  if (wireType !== wireTypeOf(type)) {
+  if (wireType !== expected) {
     throw new MalformedMessage(`field "${name}" has wire type ${wireType}`, start)
   }
   switch (type) {
@@ -130,7 +139,7 @@ function readValue(
     case 'float':
       return bytes.readFloatLE(start)
     default:
-      if (isMessage(type)) return readMessage(type, bytes, start, end, (previous ?? {}) as Message, depth + 1)
+      if (isMessage) return readMessage(type, bytes, start, end, (previous ?? {}) as Message, depth + 1)
       return readVarint32(bytes, start, end) | 0
   }
 }
@@ -151,7 +160,7 @@ function readElement(
 ): void {
   into[field.name] ??= []
   const list = into[field.name] as Value[]
-  if (wireType === BYTES && wireTypeOf(field.type) === VARINT) {
+  if (wireType === BYTES && field.wireType === VARINT) {
     eachPacked(bytes, start, end, (from, to) => {
       list.push(readValue(field, VARINT, bytes, from, to, undefined, depth))
     })
@@ -205,30 +214,29 @@ class Writer {
       if (value === undefined) continue
       if (field.map) this.#map(field, value as ReadonlyMap<string, Value>)
       else if (field.repeated) this.#list(field, value as readonly Value[])
-      else if (field.oneof !== undefined || !isDefault(value)) this.#field(field.number, field.type, value)
+      else if (field.oneof !== undefined || !isDefault(value)) this.#field(field, field.number, value)
     }
     for (const raw of message[UNKNOWN] ?? []) this.#raw(raw)
   }
 
-  #map({ number, type }: FieldShape, map: ReadonlyMap<string, Value>): void {
+  #map(field: FieldShape, map: ReadonlyMap<string, Value>): void {
     for (const [key, value] of map) {
-      this.#nested(number, () => {
-        this.#field(1, 'string', key)
-        this.#field(2, type, value)
+      this.#nested(field.number, () => {
+        this.#text(1, key)
+        this.#field(field, 2, value)
       })
     }
   }
 
-  #list({ number, type }: FieldShape, list: readonly Value[]): void {
-    if (wireTypeOf(type) !== VARINT) for (const value of list) this.#field(number, type, value)
+  #list(field: FieldShape, list: readonly Value[]): void {
+    if (field.wireType !== VARINT) for (const value of list) this.#field(field, field.number, value)
     else if (list.length > 0)
-      this.#nested(number, () => {
+      this.#nested(field.number, () => {
         for (const value of list) this.#varint(value as number)
       })
   }
 
-  #field(number: number, type: string, value: Value): void {
-    const wireType = wireTypeOf(type)
+  #field({ type, wireType }: FieldShape, number: number, value: Value): void {
     if (wireType === VARINT) {
       this.#varint(number << 3)
       this.#varint(typeof value === 'boolean' ? Number(value) : (value as number | bigint))

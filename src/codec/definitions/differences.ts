@@ -27,9 +27,9 @@ export function differencesOf(
 ): readonly FieldDifference[] {
   return shapeOf(type).fields.flatMap((field) => {
     const [a, b] = [from[field.name], to[field.name]]
-    if (canonical(type, field, a) === canonical(type, field, b)) return []
+    if (same(type, field, a, b) || canonical(type, field, a) === canonical(type, field, b)) return []
     const name = path + field.protoName
-    if (isMessage(field.type) && !field.map && !field.repeated && a && b && !TEXTS[field.type]) {
+    if (field.isMessage && !field.map && !field.repeated && a && b && !TEXTS[field.type]) {
       return differencesOf(field.type, a as Message, b as Message, `${name}.`)
     }
     return [{ field: name, from: textOf(field, a), to: textOf(field, b) }]
@@ -52,6 +52,42 @@ const UNORDERED: Readonly<Record<string, readonly string[]>> = {
   'feast.core.OnDemandFeatureViewSpec': ['features', 'entityColumns'],
 }
 
+/** Quick and strict about order; what it calls different, {@link canonical} looks at again. */
+function same(type: string, field: FieldShape, a: unknown, b: unknown): boolean {
+  if (a === b || IGNORED[type]?.includes(field.name)) return true
+  if (field.oneof === undefined && isEmpty(a) && isEmpty(b)) return true
+  if (a === undefined || b === undefined) return false
+  if (field.map) return sameMaps(field, a as ReadonlyMap<string, unknown>, b as ReadonlyMap<string, unknown>)
+  if (field.repeated) return sameLists(field, a as readonly unknown[], b as readonly unknown[])
+  return sameOnes(field, a, b)
+}
+
+function isEmpty(value: unknown): boolean {
+  if (value instanceof Map) return value.size === 0
+  if (Array.isArray(value)) return value.length === 0
+  return value === undefined || value === '' || value === 0 || value === 0n || value === false
+}
+
+function sameMaps(
+  field: FieldShape,
+  a: ReadonlyMap<string, unknown>,
+  b: ReadonlyMap<string, unknown>,
+): boolean {
+  return a.size === b.size && [...a].every(([key, one]) => b.has(key) && sameOnes(field, one, b.get(key)))
+}
+
+function sameLists(field: FieldShape, a: readonly unknown[], b: readonly unknown[]): boolean {
+  return a.length === b.length && a.every((one, index) => sameOnes(field, one, b[index]))
+}
+
+function sameOnes({ type, isMessage }: FieldShape, a: unknown, b: unknown): boolean {
+  if (isMessage) {
+    const [one, other] = [a as Message, b as Message]
+    return shapeOf(type).fields.every((field) => same(type, field, one[field.name], other[field.name]))
+  }
+  return a === b || (type === 'bytes' && Buffer.compare(a as Uint8Array, b as Uint8Array) === 0)
+}
+
 /** Text that is equal for values of equal meaning; empty for the default. */
 function canonical(type: string, field: FieldShape, value: unknown): string {
   if (value === undefined || IGNORED[type]?.includes(field.name)) return ''
@@ -66,14 +102,14 @@ function canonical(type: string, field: FieldShape, value: unknown): string {
     return (UNORDERED[type]?.includes(field.name) ? elements.sort() : elements).join(',')
   }
   const text = single(field, value)
-  const bare = text === '{}' && (field.oneof === undefined || field.type === 'google.protobuf.Duration')
-  return bare || DEFAULTS.has(text) ? '' : text
+  if (text === '{}' && field.type === 'google.protobuf.Duration') return ''
+  return field.oneof === undefined && DEFAULTS.has(text) ? '' : text
 }
 
-const DEFAULTS = new Set(['""', '0', 'false', '<>'])
+const DEFAULTS = new Set(['""', '0', 'false', '<>', '{}'])
 
-function single({ type }: FieldShape, value: unknown): string {
-  if (isMessage(type)) {
+function single({ type, isMessage }: FieldShape, value: unknown): string {
+  if (isMessage) {
     const fields = shapeOf(type).fields.map((field) => [
       field.name,
       canonical(type, field, (value as Message)[field.name]),
@@ -137,7 +173,7 @@ function messageText(type: string, message: Message): string {
     const value = message[field.name]
     if (canonical(type, field, value) === '') return []
     const text = textOf(field, value)
-    return [`${field.protoName}=${isMessage(field.type) ? `(${text})` : text}`]
+    return [`${field.protoName}=${field.isMessage ? `(${text})` : text}`]
   })
   return parts.join(' ')
 }

@@ -1,4 +1,4 @@
-import { type FieldShape, isMessage, shapeOf } from '../proto.js'
+import { type FieldShape, shapeOf } from '../proto.js'
 
 type Message = Readonly<Record<string, unknown>>
 
@@ -33,7 +33,7 @@ function clearOthers(
 
 function overlayField(field: FieldShape, stored: unknown, fresh: unknown): unknown {
   if (field.name === 'createdTimestamp') return stored ?? fresh
-  if (stored === undefined || fresh === undefined || !isMessage(field.type)) return fresh
+  if (stored === undefined || fresh === undefined || !field.isMessage) return fresh
   if (field.map) return overlayMap(field.type, stored as Map<string, Message>, fresh as Map<string, Message>)
   if (field.repeated)
     return overlayList(field.type, stored as readonly Message[], fresh as readonly Message[])
