@@ -49,22 +49,28 @@ function micros(expression: string, type: SqlType): string | undefined {
 function prune(expression: string, type: SqlType, { start, end }: TimeBounds): string | undefined {
   const literal = LITERALS[type.text]
   if (literal === undefined) return undefined
+  const fits = type.kind === 'timestampNs' ? fitsNanoseconds : fitsYears
   const conditions = [
-    ...(start !== undefined && inRange(start) ? [`${expression} >= ${literal(start)}`] : []),
-    ...(end !== undefined && inRange(end) ? [`${expression} <= ${literal(end)}`] : []),
+    ...(start !== undefined && fits(start) ? [`${expression} >= ${literal(start, 0n)}`] : []),
+    // Nanoseconds past the bound are floored to it.
+    ...(end !== undefined && fits(end) ? [`${expression} <= ${literal(end, 999n)}`] : []),
   ]
   return conditions.length > 0 ? conditions.join(' AND ') : undefined
 }
 
-const LITERALS: Readonly<Record<string, (at: Micros) => string>> = {
+const LITERALS: Readonly<Record<string, (at: Micros, nanos: bigint) => string>> = {
   TIMESTAMP: (at) => `make_timestamp(${at})`,
   'TIMESTAMP WITH TIME ZONE': (at) => `make_timestamptz(${at})`,
   DATE: (at) => `make_timestamp(${at})::DATE`,
+  TIMESTAMP_NS: (at, nanos) => `make_timestamp_ns(${at * 1000n + nanos})`,
 }
 
-/** Year 1 to 9999: what every time function and file format takes. */
-function inRange(at: Micros): boolean {
+function fitsYears(at: Micros): boolean {
   return at > -62_135_596_800_000_000n && at < 253_402_300_800_000_000n
+}
+
+function fitsNanoseconds(at: Micros): boolean {
+  return at > -9_000_000_000_000_000n && at < 9_000_000_000_000_000n
 }
 
 function key(expression: string, type: SqlType): string {

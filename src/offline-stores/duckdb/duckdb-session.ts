@@ -69,7 +69,7 @@ export class DuckDBSession implements SqlSession {
   }
 
   async *stream(sql: string, fields: readonly Field[]): AsyncGenerator<ColumnBatch> {
-    const result = await this.guard(this.connection.stream(sql))
+    const result = await this.guard(() => this.connection.stream(sql))
     const readers = result
       .columnTypes()
       .map((type, index) => cellReader(sqlTypeOf(type), fields[index]!.type))
@@ -77,7 +77,7 @@ export class DuckDBSession implements SqlSession {
       const columns: Cell[][] = fields.map(() => [])
       let rowCount = 0
       for (let count = 0; count < BATCH_CHUNKS; count++) {
-        const chunk = await this.guard(result.fetchChunk())
+        const chunk = await this.guard(() => result.fetchChunk())
         done = chunk === null || chunk.rowCount === 0
         if (done) break
         rowCount += chunk!.rowCount
@@ -116,13 +116,13 @@ export class DuckDBSession implements SqlSession {
   }
 
   private run(sql: string) {
-    return this.guard(this.connection.run(sql))
+    return this.guard(() => this.connection.run(sql))
   }
 
-  private async guard<T>(work: Promise<T>): Promise<T> {
+  private async guard<T>(work: () => Promise<T>): Promise<T> {
     try {
       this.check()
-      return await work
+      return await work()
     } catch (error) {
       if (isFeastError(error)) throw error
       this.check(error)

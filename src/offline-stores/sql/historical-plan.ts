@@ -130,9 +130,9 @@ function rangeRows(
       return { sql: `s.${key.column.ref} AS c${index}`, filled: `${key.value} IS NOT NULL` }
     })
     const inRange = [`${rows.time} >= ${start}`, `${rows.time} <= ${end}`, ...rows.prune({ start, end })]
-    return `SELECT ${[...keys.map(({ sql }) => sql), `${rows.time} AS at`].join(', ')} FROM ${rows.from} WHERE ${[...keys.map(({ filled }) => filled), ...inRange].join(' AND ')}`
+    return `SELECT ${[...keys.map(({ sql }) => sql), `${rows.time} AS ft`].join(', ')} FROM ${rows.from} WHERE ${[...keys.map(({ filled }) => filled), ...inRange].join(' AND ')}`
   })
-  const names = [...shared.map((_, index) => `c${index}`), dialect.timestamp('at')]
+  const names = [...shared.map((_, index) => `c${index}`), dialect.timestamp('ft')]
   const order = [...shared.map((_, index) => index + 1), shared.length + 1].join(', ')
   const first = parts[0]
   return {

@@ -1,0 +1,42 @@
+import { fileSource } from '../../src/core/data-source.js'
+import { openOfflineStore } from '../../src/offline-stores/index.js'
+import { offlineStoreContract } from '../contract/offline-store.js'
+import { TableMaker } from './table-maker.js'
+
+const context = (repoPath: string) => ({
+  project: 'test',
+  repoPath,
+  entityKeyVersion: 3 as const,
+  logger: { debug() {}, info() {}, warn() {}, error() {} },
+})
+
+offlineStoreContract('DuckDB', async () => {
+  const tables = await TableMaker.open()
+  const store = await openOfflineStore({ type: 'duckdb', options: { threads: 2 } }, context(tables.folder))
+  let count = 0
+  return {
+    store,
+    table: async (columns, rows, options = {}) => {
+      const stored = columns.map(({ name, type, naive }) => ({
+        name,
+        type,
+        storedAs: naive ? 'TIMESTAMP' : undefined,
+      }))
+      const partition = options.datePartitionColumn
+      if (partition === undefined) return tables.source(stored, rows)
+      const path = `partitioned${count++}`
+      for (const day of new Set(rows.map((row) => row[partition] as string))) {
+        await tables.file(
+          stored.filter(({ name }) => name !== partition),
+          rows.filter((row) => row[partition] === day),
+          { path: `${path}/${partition}=${day}/rows.parquet` },
+        )
+      }
+      return fileSource({ path, datePartitionColumn: partition, timestampField: 'ts' })
+    },
+    close: async () => {
+      await store.close()
+      await tables.close()
+    },
+  }
+})
