@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { rowEncoder } from '../codec/rows.js'
 import type { ComputeEngine, MaterializedRows } from '../compute-engines/compute-engine.js'
-import { createLocalEngine } from '../compute-engines/local/index.js'
+import { openComputeEngine } from '../compute-engines/index.js'
 import type { RepoConfig } from '../config/repo-config.js'
 import { feastError, messageOf } from '../core/errors.js'
 import type { StoredView } from '../core/feature-view.js'
@@ -94,7 +94,7 @@ function refuseBadRange({ mode, start, end, disableEventTimestamp }: Materialize
 
 async function openEngine(parts: StoreParts): Promise<ComputeEngine> {
   const [offlineStore, onlineStore] = await Promise.all([parts.offlineStore(), parts.onlineStore()])
-  return createLocalEngine({ offlineStore, onlineStore })
+  return openComputeEngine({ offlineStore, onlineStore })
 }
 
 type Outcome = Pick<MaterializeViewReport, 'outcome' | 'rows' | 'skipped' | 'error'>

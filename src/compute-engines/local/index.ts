@@ -1,7 +1,7 @@
 import { feastError } from '../../core/errors.js'
-import type { OfflineStore } from '../../offline-stores/offline-store.js'
-import type { EncodedRow, OnlineStore } from '../../online-stores/online-store.js'
+import type { EncodedRow } from '../../online-stores/online-store.js'
 import type { ComputeEngine, MaterializationTask, MaterializedRows } from '../compute-engine.js'
+import type { EngineStores } from '../index.js'
 import { BoundedWrites } from './bounded-writes.js'
 
 /** Writes of one view that may be on their way to the online store at once. */
@@ -11,15 +11,12 @@ const WRITES_IN_FLIGHT = 4
  * Streams in this process: pull, encode, write, a few writes at a time. The slower side sets the pace, so memory
  * holds one pulled batch and {@link WRITES_IN_FLIGHT} + 1 writes, however long the source is.
  */
-export function createLocalEngine(stores: {
-  readonly offlineStore: OfflineStore
-  readonly onlineStore: OnlineStore
-}): ComputeEngine {
+export function createLocalEngine(stores: EngineStores): ComputeEngine {
   return { materialize: (task, signal) => stream(stores, task, signal) }
 }
 
 async function stream(
-  { offlineStore, onlineStore }: { offlineStore: OfflineStore; onlineStore: OnlineStore },
+  { offlineStore, onlineStore }: EngineStores,
   task: MaterializationTask,
   signal: AbortSignal | undefined,
 ): Promise<MaterializedRows> {
