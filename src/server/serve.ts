@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { feastError, messageOf } from '../core/errors.js'
 import type { Logger } from '../core/logger.js'
 import type { FeatureStore } from '../feature-store/feature-store.js'
+import type { Tls } from './http/app.js'
 
 export interface ServeOptions {
   /** Closed when the server has stopped. */
@@ -13,6 +14,8 @@ export interface ServeOptions {
   readonly port?: number
   readonly accessLog?: boolean
   readonly keepAliveTimeoutSeconds?: number
+  /** PEM; https then. */
+  readonly tls?: Tls
   readonly bodyLimitBytes?: number
   /** Also serve /metrics there (`--metrics`); the main port has them always. */
   readonly metricsPort?: number
@@ -62,6 +65,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     bodyLimitBytes: options.bodyLimitBytes ?? DEFAULT_BODY_LIMIT_BYTES,
     keepAliveTimeoutMs: (options.keepAliveTimeoutSeconds ?? DEFAULT_KEEP_ALIVE_SECONDS) * 1000,
     stopping: () => isStopping,
+    tls: options.tls,
   })
   try {
     await app.listen({ host, port })

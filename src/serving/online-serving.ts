@@ -88,12 +88,15 @@ function shapeOf({
   return { features: features ?? [], featureService, fullFeatureNames: fullFeatureNames ?? false }
 }
 
+/** Bounds on what is kept: shapes, and the features of all of them together. */
 const MAX_PLANS = 1000
+const MAX_PLANNED_FEATURES = 200_000
 
-/** Plans of the current registry snapshot; a new snapshot drops them all, the longest unused leaves when full. */
+/** Plans of the current registry snapshot; a new snapshot drops them all, the oldest leaves when there are many. */
 class PlanCache {
   #registry: Registry | undefined
   readonly #plans = new Map<string, OnlinePlan>()
+  #featureCount = 0
 
   constructor(readonly options: OnlineServingOptions) {}
 
@@ -101,14 +104,21 @@ class PlanCache {
     const registry = await this.options.registry()
     if (registry !== this.#registry) {
       this.#plans.clear()
+      this.#featureCount = 0
       this.#registry = registry
     }
     const key = keyOf(shape)
-    const known = this.#plans.get(key)
-    if (known !== undefined) return known
-    const plan = planOnline(shape, { ...this.options, registry })
-    if (this.#plans.size >= MAX_PLANS) this.#plans.delete(this.#plans.keys().next().value!)
+    return this.#plans.get(key) ?? this.#keep(key, planOnline(shape, { ...this.options, registry }))
+  }
+
+  #keep(key: string, plan: OnlinePlan): OnlinePlan {
     this.#plans.set(key, plan)
+    this.#featureCount += plan.outputs.length
+    for (const [oldest, { outputs }] of this.#plans) {
+      if (this.#plans.size <= MAX_PLANS && this.#featureCount <= MAX_PLANNED_FEATURES) break
+      this.#plans.delete(oldest)
+      this.#featureCount -= outputs.length
+    }
     return plan
   }
 }

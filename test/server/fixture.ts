@@ -1,6 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DuckDBInstance } from '@duckdb/node-api'
 import type { FastifyInstance } from 'fastify'
 import {
   Array as ArrayOf,
@@ -287,4 +288,25 @@ export async function writeRows({ post }: Fixture): Promise<void> {
     const { status, text } = await post('/write-to-online-store', { feature_view_name: view, df })
     if (status !== 200 || text !== 'null') throw new Error(`${view}: ${status} ${text}`)
   }
+}
+
+const SOURCES: Readonly<Record<string, string>> = {
+  global_src: '42::BIGINT AS total',
+  loc_src: '1::BIGINT AS location_id, 10.5::DOUBLE AS temp, 0.5::DOUBLE AS temp2',
+  dc_src: "1001::BIGINT AS driver_id, 'c1' AS customer_id, 1.5::DOUBLE AS score",
+  driver_src: `1001::BIGINT AS driver_id, TIMESTAMPTZ '2026-08-01 12:00:00Z' AS created, 0.75::FLOAT AS conv_rate,
+    0.3::DOUBLE AS acc_rate, 30::BIGINT AS trips, 3::INTEGER AS i32, 'c' AS name, true AS flag,
+    TIMESTAMPTZ '2026-08-01 10:00:00Z' AS ts, 'y'::BLOB AS raw, ['z'] AS tags, [4::BIGINT] AS nums,
+    [2.5::FLOAT] AS floats, '{"a":3}' AS js, '{"k":"x"}' AS mp`,
+}
+
+/** One row of history for every view, as Parquet files. */
+export async function writeSources({ folder }: Fixture): Promise<void> {
+  mkdirSync(join(folder, 'data'), { recursive: true })
+  const duckdb = await (await DuckDBInstance.create()).connect()
+  for (const [name, columns] of Object.entries(SOURCES)) {
+    const time = "TIMESTAMPTZ '2026-08-01 10:00:00Z' AS event_timestamp"
+    await duckdb.run(`COPY (SELECT ${time}, ${columns}) TO '${join(folder, 'data', `${name}.parquet`)}'`)
+  }
+  duckdb.closeSync()
 }

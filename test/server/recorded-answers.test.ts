@@ -1,9 +1,7 @@
-import { mkdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { DuckDBInstance } from '@duckdb/node-api'
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { parseExact } from '../compat/http-answers.js'
-import { type Fixture, openFixture, writeRows } from './fixture.js'
+import { type Fixture, openFixture, writeRows, writeSources } from './fixture.js'
 import { REMOTE_DIFFERENCES, SERVER_DIFFERENCES } from './recorded-differences.js'
 
 interface Recorded {
@@ -33,17 +31,9 @@ let fixture: Fixture
 beforeAll(async () => {
   fixture = await openFixture({ ttl: 'ignore' })
   await writeRows(fixture)
-  await writeTotals(join(fixture.folder, 'data'))
+  await writeSources(fixture)
 })
 afterAll(() => fixture.close())
-
-async function writeTotals(folder: string): Promise<void> {
-  mkdirSync(folder, { recursive: true })
-  const duckdb = await (await DuckDBInstance.create()).connect()
-  const rows = `SELECT TIMESTAMPTZ '2026-08-01 10:00:00Z' AS event_timestamp, 42 AS total`
-  await duckdb.run(`COPY (${rows}) TO '${join(folder, 'global_src.parquet')}'`)
-  duckdb.closeSync()
-}
 
 /** In the order of the recording: writes change what later requests read. */
 describe('every request recorded with real Feast is answered the same', () => {

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
+import { createSecureContext } from 'node:tls'
 import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify'
-import { isFeastError } from '../../core/errors.js'
+import { feastError, isFeastError, messageOf } from '../../core/errors.js'
 import type { Logger } from '../../core/logger.js'
 import type { FeatureStore } from '../../feature-store/feature-store.js'
 import { detailBody, errorReply, translateFastify } from './error-reply.js'
@@ -23,8 +24,15 @@ export interface AppOptions {
   readonly accessLog: boolean
   readonly bodyLimitBytes: number
   readonly keepAliveTimeoutMs: number
+  readonly tls?: Tls | undefined
   /** True once the server is stopping: connections are then closed after their answer. */
   readonly stopping: () => boolean
+}
+
+/** PEM texts. */
+export interface Tls {
+  readonly key: Buffer | string
+  readonly cert: Buffer | string
 }
 
 /** 16 KiB of headers, and a minute to send a request in. */
@@ -35,6 +43,7 @@ const REQUEST_TIMEOUT_MS = 60_000
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const { bodyLimitBytes, keepAliveTimeoutMs } = options
   const app = fastify({
+    ...secure(options.tls),
     logger: false,
     bodyLimit: bodyLimitBytes,
     keepAliveTimeout: keepAliveTimeoutMs,
@@ -59,6 +68,17 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(metricsRoutes, options)
   await app.register(openapiRoutes)
   return app
+}
+
+/** Fastify's types tell plain from secure servers apart; to the routes they are the same. */
+function secure(tls: Tls | undefined): object {
+  if (tls === undefined) return {}
+  try {
+    createSecureContext(tls)
+    return { https: tls }
+  } catch (error) {
+    throw feastError('FILE_NOT_READABLE', { path: 'TLS key and certificate', why: messageOf(error) }, error)
+  }
 }
 
 /** Bodies are JSON whatever they are called: `curl -d` calls them a form. */
