@@ -1,5 +1,5 @@
 import { parseDuration } from '../../core/duration.js'
-import { isFeastError } from '../../core/errors.js'
+import { feastError, isFeastError } from '../../core/errors.js'
 import { formatInstant, type Micros, parseInstant } from '../../core/instant.js'
 import type {
   FeatureStore,
@@ -70,6 +70,7 @@ async function run(
     progress.end()
     if (flags.json) printJson(jsonReport(report))
     else for (const view of report.views) printView(view)
+    if (context.signal.aborted) throw feastError('ABORTED', { what: 'The materialization' })
     if (report.views.some(({ outcome }) => outcome === 'failed' || outcome === 'already running')) {
       process.exitCode = 1
     }
