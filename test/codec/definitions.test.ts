@@ -56,6 +56,89 @@ function recordedJson(decoded: Json, { kind }: RegistryRecord): readonly Json[] 
   return list.map((one) => camelCase(MESSAGE_NAMES[kind], one))
 }
 
+const everything = JSON.parse(
+  readFileSync(new URL('../compat/vectors/registry-all-kinds.json', import.meta.url), 'utf8'),
+) as { file: string; decoded: Readonly<Record<string, Json>> }
+
+/** Bytes as hex, one line each. */
+function withHex(value: unknown): unknown {
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('hex')
+  if (Array.isArray(value)) return value.map(withHex)
+  if (value === null || typeof value !== 'object') return value
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, withHex(one)]))
+}
+
+const jsonSections: Readonly<Record<string, string>> = {
+  entity: 'entities',
+  featureView: 'featureViews',
+  streamFeatureView: 'streamFeatureViews',
+  onDemandFeatureView: 'onDemandFeatureViews',
+  labelView: 'labelViews',
+  featureService: 'featureServices',
+  dataSource: 'dataSources',
+  savedDataset: 'savedDatasets',
+  validationReference: 'validationReferences',
+  permission: 'permissions',
+  project: 'projects',
+  projectMetadata: 'projectMetadata',
+}
+
+describe('records of every kind, made by Feast’s classes', () => {
+  const { records } = decodeRegistryFile(Buffer.from(everything.file, 'hex'))
+
+  it.each(records)('decodes $kind $name as protobuf does', (record) => {
+    const { decoded } = everything
+    const json = recordJson(record)
+    if (record.kind === 'infra') expect(json).toEqual(decoded['infra'])
+    else if (record.kind === 'featureViewVersion')
+      expect(decoded['featureViewVersionHistory']).toEqual({ records: [json] })
+    else expect(decoded[jsonSections[record.kind]!]).toContainEqual(json)
+  })
+
+  it.each(records)('encodes $kind $name to the same bytes', ({ kind, bytes }) => {
+    const again = encodeMessage(MESSAGE_NAMES[kind], decodeMessage(MESSAGE_NAMES[kind], bytes))
+    expect(again.toString('hex')).toBe(Buffer.from(bytes).toString('hex'))
+  })
+
+  it.each(records.filter(({ kind, name }) => isDefinitionKind(kind) && name !== 'od_old'))(
+    'changes nothing when $kind $name is applied as it is',
+    ({ kind, bytes, name }) => {
+      if (!isDefinitionKind(kind)) return
+      const views = new Map(
+        records
+          .filter((record) => /View$/.test(record.kind))
+          .map((record) => [
+            record.name,
+            decodeDefinition(record.kind as 'featureView', record.bytes) as AnyView,
+          ]),
+      )
+      const context = { project: 'p', now: 0n, findView: (view: string) => views.get(view) }
+      const definition = decodeDefinition(kind, bytes)
+      expect(definition.name).toBe(name)
+      expect(encodeDefinition(definition, context, bytes)).toEqual({ bytes, differences: [] })
+    },
+  )
+
+  it('writes the sources of an on demand view of before Feast 0.20 as projections', () => {
+    const { bytes } = records.find(({ name }) => name === 'od_old')!
+    const fv = records.find(({ kind, name }) => kind === 'featureView' && name === 'fv')!
+    const findView = () => decodeDefinition('featureView', fv.bytes) as AnyView
+    const encoded = encodeDefinition(
+      decodeDefinition('onDemandFeatureView', bytes),
+      { project: 'p', now: 0n, findView },
+      bytes,
+    )
+    expect(encoded.differences.map(({ field }) => field)).toEqual(['sources'])
+  })
+
+  it('decodes to definitions', () => {
+    const definitions = records.flatMap(({ kind, bytes }) =>
+      isDefinitionKind(kind) ? [decodeDefinition(kind, bytes)] : [],
+    )
+    expect(definitions.map(withHex)).toMatchSnapshot()
+  })
+})
+
 describe.each(steps)('records Feast wrote: $after', ({ file, decoded }) => {
   const { records } = decodeRegistryFile(Buffer.from(file, 'hex'))
   const views = new Map(

@@ -103,6 +103,7 @@ function canonical(type: string, field: FieldShape, value: unknown): string {
   }
   const text = single(field, value)
   if (text === '{}' && field.type === 'google.protobuf.Duration') return ''
+  if (field.name === 'version' && /^"latest"$/i.test(text)) return ''
   return field.oneof === undefined && DEFAULTS.has(text) ? '' : text
 }
 
