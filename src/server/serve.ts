@@ -37,7 +37,10 @@ const DEFAULT_KEEP_ALIVE_SECONDS = 30
 const DEFAULT_BODY_LIMIT_BYTES = 32 * 1024 * 1024
 const DEFAULT_DRAIN_SECONDS = 30
 
-/** Time in which clients with open connections learn that the server is going: each answer then closes its own. */
+/**
+ * Time in which what is under way to the server arrives and is answered, and in which clients learn that it is
+ * going: each answer closes its connection, and /health is 503.
+ */
 const FAREWELL_MS = 150
 
 /**

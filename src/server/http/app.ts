@@ -132,7 +132,7 @@ function failureOf(error: unknown, { method, url }: FastifyRequest): object {
 }
 
 function observe(app: FastifyInstance, { metrics, logger, accessLog, stopping }: AppOptions): void {
-  app.addHook('onRequest', (_request, reply, done) => {
+  app.addHook('onSend', (_request, reply, _payload, done) => {
     if (stopping()) reply.header('connection', 'close')
     done()
   })
