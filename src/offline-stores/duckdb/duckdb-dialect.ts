@@ -18,7 +18,7 @@ export const duckdbDialect: SqlDialect = {
   pairFirst: (pair) => `struct_extract(${pair}, 'first')`,
   pairSecond: (pair) => `struct_extract(${pair}, 'second')`,
   key,
-  orderable: (expression) => expression,
+  orderable,
 }
 
 export function quoteName(identifier: string): string {
@@ -77,6 +77,15 @@ function key(expression: string, type: SqlType): string {
   if (type.kind === 'text' || isInteger(type)) return expression
   if (isText(type)) return `${expression}::VARCHAR`
   return micros(expression, type) ?? expression
+}
+
+/**
+ * DuckDB's plans disagree on where NULL stands inside nested values (row_number() = 1 over one column becomes an
+ * arg_max, which ranks it otherwise than a sort does), so those are ranked by their sort key.
+ */
+function orderable(expression: string, type: SqlType): string {
+  if (!['list', 'struct', 'map'].includes(type.kind)) return expression
+  return `CASE WHEN ${expression} IS NOT NULL THEN create_sort_key(${expression}, 'ASC NULLS LAST') END`
 }
 
 function cast(expression: string, from: SqlType, to: FeastType): string | undefined {

@@ -1,0 +1,80 @@
+/** One figure of ours beside a rival's, both taken in the same run. */
+export interface BenchRow {
+  readonly name: string
+  readonly unit: 's' | 'ms' | 'MB' | 'rows/s'
+  /** Medians are shown, with the spread beside them. */
+  readonly ours: readonly number[]
+  readonly rival: readonly number[]
+  readonly rivalName: string
+  /** For rates, where more is better. */
+  readonly higherIsBetter?: boolean
+}
+
+/** Says one row as soon as it is known: a line of a table, or with `--json` one object. */
+export class BenchReport {
+  readonly #json = process.argv.includes('--json')
+
+  constructor(readonly bench: string) {
+    if (!this.#json) console.log(`${bench}\n${line('', 'ours', 'rival', 'ratio', '')}`)
+  }
+
+  row({ name, unit, ours, rival, rivalName, higherIsBetter }: BenchRow): void {
+    const [mine, theirs] = [median(ours), median(rival)]
+    const ratio = round(higherIsBetter ? mine / theirs : theirs / mine)
+    if (this.#json) {
+      const row = {
+        bench: this.bench,
+        name,
+        unit,
+        ours: round(mine),
+        rival: round(theirs),
+        rival_name: rivalName,
+        ratio,
+      }
+      console.log(JSON.stringify(row))
+    } else {
+      console.log(line(name, figure(ours, unit), figure(rival, unit), `${ratio}x`, rivalName))
+    }
+  }
+
+  skipped(name: string, why: string): void {
+    if (this.#json) console.error(`skipped: ${name}: ${why}`)
+    else console.log(line(name, '', '', 'skipped', why))
+  }
+
+  note(text: string): void {
+    if (!this.#json) console.log(`  ${text}`)
+  }
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}
+
+function round(value: number): number {
+  return Number(value.toPrecision(4))
+}
+
+function figure(values: readonly number[], unit: string): string {
+  const text = `${round(median(values))} ${unit}`
+  if (values.length < 2) return text
+  return `${text} (${round(Math.min(...values))}–${round(Math.max(...values))})`
+}
+
+function line(name: string, ours: string, rival: string, ratio: string, rivalName: string): string {
+  return `${name.padEnd(52)} ${ours.padEnd(26)} ${rival.padEnd(26)} ${ratio.padEnd(9)} ${rivalName}`.trimEnd()
+}
+
+/** Wall-clock seconds of each of `times` runs, after one that does not count. */
+export async function seconds(times: number, run: () => Promise<unknown>, warmUp = true): Promise<number[]> {
+  if (warmUp) await run()
+  const taken: number[] = []
+  for (let count = 0; count < times; count++) {
+    const start = performance.now()
+    await run()
+    taken.push((performance.now() - start) / 1000)
+  }
+  return taken
+}
