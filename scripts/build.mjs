@@ -13,7 +13,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const require = createRequire(import.meta.url)
 
 /** Not bundled: native, very large, or running files of their own. They are loaded from node_modules when used. */
-const external = ['@duckdb/node-api', '@photostructure/sqlite', 'esbuild', '@aws-sdk/*', 'apache-arrow']
+const external = ['@duckdb/node-bindings', '@photostructure/sqlite', 'esbuild', '@aws-sdk/*']
 
 /** CommonJS packages inside the bundle ask for `require`. */
 const requireForCommonJs =
@@ -23,9 +23,10 @@ const requireForCommonJs =
 const commonJsNames = {
   name: 'common-js-names',
   setup(bundle) {
-    bundle.onResolve({ filter: /^[a-z@]/ }, ({ path, kind, pluginData }) => {
-      if (kind !== 'dynamic-import' || pluginData || isExternal(path)) return undefined
-      return { path, namespace: 'common-js-names' }
+    bundle.onResolve({ filter: /^[a-z@]/ }, async ({ path, pluginData, ...rest }) => {
+      if (rest.kind !== 'dynamic-import' || pluginData || isExternal(path)) return undefined
+      const found = await bundle.resolve(path, { ...rest, pluginData: true })
+      return found.path.endsWith('.mjs') ? found : { path, namespace: 'common-js-names' }
     })
     bundle.onLoad({ filter: /./, namespace: 'common-js-names' }, ({ path }) => {
       const names = Object.keys(require(path)).filter((name) => /^[A-Za-z_$][\w$]*$/.test(name))

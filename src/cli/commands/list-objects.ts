@@ -31,9 +31,7 @@ export function listObjects(kind: RecordKind) {
     const { registry, project } = await context.registry()
     const { headers, rows } = LISTINGS[kind] ?? (await recordListing(kind))
     const listed = rows(registry, project).filter((row) => hasTags(row.tags, wanted))
-    for (const { key, error } of registry.broken()) {
-      if (key.kind === kind && key.project === project) printNotice(`Warning: ${error.message}`)
-    }
+    warnOfBroken(registry, project, kind)
     if (!json)
       return printTable(
         headers,
@@ -46,6 +44,19 @@ export function listObjects(kind: RecordKind) {
       })),
     )
   }
+}
+
+/** Looks at every record of the registry, so only when some of this kind are missing from its list. */
+function warnOfBroken(registry: Registry, project: string, kind: RecordKind): void {
+  if (!isListed(kind) || registry.list(project, kind).length === registry.recordsOf(project, kind).length)
+    return
+  for (const { key, error } of registry.broken()) {
+    if (key.kind === kind && key.project === project) printNotice(`Warning: ${error.message}`)
+  }
+}
+
+function isListed(kind: RecordKind): boolean {
+  return LISTINGS[kind] !== undefined
 }
 
 type Of<Kind extends Definition['kind']> = Extract<Definition, { kind: Kind }>
