@@ -633,8 +633,8 @@ export function offlineStoreContract(name: string, open: () => Promise<OfflineSt
       })
       const required = { requiredColumns: [{ name: 'amount', view: 'od' }] }
       await expect(join([fv], [at(1n)], required)).rejects.toMatchObject({
-        code: 'ENTITY_COLUMN_MISSING',
-        details: { columns: ['amount'], view: 'od' },
+        code: 'REQUEST_DATA_MISSING',
+        details: { names: ['amount'], view: 'od' },
       })
       const text = { ...fv, timestampColumn: 'v' }
       await expect(join([text], [at(1n)])).rejects.toMatchObject({ code: 'COLUMN_TYPE_MISMATCH' })

@@ -34,6 +34,7 @@ export async function withFileLock<T>(
   const me = await thisOwner()
   await acquire(lock, me, path, Date.now() + WAIT_MS)
   try {
+    await removeLeftovers(path, me)
     return await work(async () => {
       const holder = await readOwner(lock)
       if (holder?.token !== me.token) throw locked(path, holder)
@@ -49,11 +50,11 @@ export async function withFileLock<T>(
  * owner could take away each other's.
  */
 async function acquire(lock: string, me: Owner, path: string, deadline: number): Promise<void> {
-  const card = join(dirname(lock), `.${basename(path)}.lock-${me.pid}-${me.token}`)
+  const card = join(dirname(lock), `${cardPrefix(path)}${me.token}`)
   await writeFile(card, JSON.stringify(me))
   try {
     for (let waitMs = 1; ; waitMs = Math.min(20, waitMs * 2)) {
-      if (await tryLink(card, lock)) return
+      if (await tryLink(card, lock, me)) return
       const holder = await readOwner(lock)
       if (!holder) continue
       if (await isDead(holder, lock)) await takeAway(lock, holder, me, path, deadline)
@@ -72,21 +73,22 @@ async function takeAway(lock: string, dead: Owner, me: Owner, path: string, dead
   try {
     if ((await readOwner(lock))?.token === dead.token) {
       await unlink(lock)
-      await removeCards(path)
     }
   } finally {
     await unlink(right).catch(unlessMissing)
   }
 }
 
-/** What processes that died while they waited left behind. */
-async function removeCards(path: string): Promise<void> {
-  const prefix = `.${basename(path)}.lock-`
+const cardPrefix = (path: string) => `.${basename(path)}.lock-`
+
+/** Cards and rights of processes that died while they waited. Called by the holder of the lock. */
+async function removeLeftovers(path: string, me: Owner): Promise<void> {
+  const prefixes = [cardPrefix(path), `${basename(path)}.lock.`]
   for (const name of await readdir(dirname(path))) {
-    if (!name.startsWith(prefix)) continue
-    const card = join(dirname(path), name)
-    const owner = await readOwner(card)
-    if (owner && (await isDead(owner, card))) await unlink(card).catch(unlessMissing)
+    if (!prefixes.some((prefix) => name.startsWith(prefix)) || name.endsWith(me.token)) continue
+    const file = join(dirname(path), name)
+    const owner = await readOwner(file)
+    if (owner && (owner.place === '' || (await isDead(owner, file)))) await unlink(file).catch(unlessMissing)
   }
 }
 
@@ -94,13 +96,16 @@ async function release(lock: string, me: Owner): Promise<void> {
   if ((await readOwner(lock))?.token === me.token) await unlink(lock).catch(unlessMissing)
 }
 
-async function tryLink(card: string, lock: string): Promise<boolean> {
+async function tryLink(card: string, lock: string, me: Owner): Promise<boolean> {
   try {
     await link(card, lock)
     return true
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
-    throw error
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'EEXIST' && code !== 'ENOENT') throw error
+    // The holder took a half-written card for one of a dead process.
+    if (code === 'ENOENT') await writeFile(card, JSON.stringify(me))
+    return false
   }
 }
 
@@ -111,7 +116,7 @@ async function readOwner(file: string): Promise<Owner | undefined> {
   try {
     return JSON.parse(text) as Owner
   } catch {
-    // Written whole before it is linked, so a foreign file, or one a power cut left empty.
+    // A lock is written whole before it is linked: not ours, or left empty by a power cut. A card may be half.
     return {
       token: `unreadable-${text.length}`,
       pid: 0,
