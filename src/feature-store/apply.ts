@@ -28,7 +28,7 @@ export async function plan(
   options: ApplyOptions = {},
 ): Promise<ApplyPlan> {
   const resolved = await resolve(parts, repo, options)
-  return planOf(resolved, await stepsTo(parts, resolved, resolved.registry, options))
+  return planOf(resolved, await stepsTo(parts, resolved, resolved.registry, resolved.diff))
 }
 
 /**
@@ -45,16 +45,17 @@ export async function apply(
   const onlineStore = parts.config.onlineStore && (await parts.onlineStore())
   const store = await parts.registryStore()
   const cache = await parts.registryCache()
-  for (let registry = resolved.registry; ; ) {
-    const steps = await stepsTo(parts, resolved, registry, options)
+  let { registry, diff } = resolved
+  for (;;) {
+    const steps = await stepsTo(parts, resolved, registry, diff)
     if (steps.create.length > 0) await onlineStore?.setup(steps.create)
     try {
       if (steps.changes.length > 0) await store.write(steps.changes, registry?.version)
     } catch (error) {
       if (!isFeastError(error, 'REGISTRY_CONFLICT')) throw error
       const now = await cache.refreshIfAny()
-      const again = await stepsTo(parts, resolved, now, options)
-      if (!untouched(again.changes, registry, now)) throw error
+      diff = diffTo(parts, now, resolved.definitions, options)
+      if (!untouched(diff.changes, registry, now)) throw error
       registry = now
       continue
     }
@@ -68,6 +69,7 @@ export async function apply(
 interface Resolved {
   readonly registry: Registry | undefined
   readonly definitions: ProjectDefinitions
+  readonly diff: RegistryDiff
   readonly inferred: readonly string[]
   readonly warnings: readonly string[]
 }
@@ -82,10 +84,12 @@ async function resolve(parts: StoreParts, repo: FeatureRepo, options: ApplyOptio
   const describe = describeOnce(parts)
   const { definitions, inferred, warnings } = await inferSchemas(collected, known.findEntity, describe)
   checkReferences(definitions, known)
+  const diff = diffTo(parts, registry, definitions, options)
+  // What was checked when it was applied is not read again.
   const unchecked = options.skipSourceValidation
     ? []
-    : await validateSources(changedViews(registry, definitions, parts), describe)
-  return { registry, definitions, inferred, warnings: [...warnings, ...unchecked] }
+    : await validateSources(changedViews(definitions, diff), describe)
+  return { registry, definitions, diff, inferred, warnings: [...warnings, ...unchecked] }
 }
 
 function knownObjects(
@@ -132,7 +136,7 @@ function definitionsIn(definitions: ProjectDefinitions): readonly Definition[] {
   ]
 }
 
-function diff(
+function diffTo(
   parts: StoreParts,
   registry: Registry | undefined,
   definitions: ProjectDefinitions,
@@ -147,16 +151,9 @@ function diff(
   })
 }
 
-/** What was checked when it was applied is not read again. */
-function changedViews(
-  registry: Registry | undefined,
-  definitions: ProjectDefinitions,
-  parts: StoreParts,
-): readonly StoredView[] {
-  const changed = new Set(
-    diff(parts, registry, definitions, {}).objects.map(({ kind, name }) => `${kind} ${name}`),
-  )
-  return definitions.storedViews.filter(({ kind, name }) => changed.has(`${kind} ${name}`))
+function changedViews({ storedViews }: ProjectDefinitions, { objects }: RegistryDiff): readonly StoredView[] {
+  const changed = new Set(objects.map(({ kind, name }) => `${kind} ${name}`))
+  return storedViews.filter(({ kind, name }) => changed.has(`${kind} ${name}`))
 }
 
 /** What is to be done from one state of the registry, in order: create, change, remove. */
@@ -172,9 +169,8 @@ async function stepsTo(
   parts: StoreParts,
   { definitions }: Resolved,
   registry: Registry | undefined,
-  options: ApplyOptions,
+  found: RegistryDiff,
 ): Promise<Steps> {
-  const found = diff(parts, registry, definitions, options)
   const onlineStore = parts.config.onlineStore && (await parts.onlineStore())
   const wanted = wantedTables(parts, registry, definitions, found)
   const create = missingTables(parts, registry, onlineStore, wanted)

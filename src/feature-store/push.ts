@@ -1,9 +1,11 @@
+import { cellConverter } from '../codec/cell-conversion.js'
 import { rowEncoder } from '../codec/rows.js'
 import type { Cell, ColumnBatch } from '../core/cell.js'
 import type { BatchSource } from '../core/data-source.js'
 import { feastError } from '../core/errors.js'
 import type { StoredView } from '../core/feature-view.js'
 import { type Field, field } from '../core/field.js'
+import { typeText } from '../core/value-type.js'
 import type { OnlineWriteBatch } from '../online-stores/online-store.js'
 import type { Registry } from '../registry/registry.js'
 import type { PushRequest } from './feature-store.js'
@@ -147,16 +149,33 @@ async function sourceRows(
   if (missing.length + extra.length > 0) {
     throw feastError('SCHEMA_MISMATCH', { target: `data source "${source.name}"`, missing, extra })
   }
+  const converted = columns.map((column, index) => sourceCells(source, column, given, found[index]!))
   return {
     source,
     batch: {
-      fields: columns.map(({ name }, index) =>
-        field(name, given.fields.find((one) => one.name === found[index])!.type),
-      ),
-      columns: found.map((name) => columnOf(given, name!)!),
+      fields: converted.map((one) => one.field),
+      columns: converted.map(({ cells }) => cells),
       rowCount: given.rowCount,
     },
   }
+}
+
+/** Times may come as text: an engine that casts it would drop the offset. */
+function sourceCells(
+  source: BatchSource,
+  column: Field,
+  given: ColumnBatch,
+  givenName: string,
+): { readonly field: Field; readonly cells: readonly Cell[] } {
+  const { type } = given.fields.find(({ name }) => name === givenName)!
+  const cells = columnOf(given, givenName)!
+  const convert = cellConverter(type, column.type, true, (cell, why) => {
+    const value = `${String(cell)} is not a value of type ${typeText(column.type)} (${why})`
+    throw feastError('INVALID_VALUE', {
+      message: `Data source "${source.name}", column "${column.name}": ${value}.`,
+    })
+  })
+  return convert ? { field: column, cells: cells.map(convert) } : { field: field(column.name, type), cells }
 }
 
 async function append(

@@ -23,7 +23,7 @@ export async function validateSources(
     const source = view.batchSource
     if (source === undefined) continue
     const columns = await describe(source).catch((error) => {
-      warnings.add(`Data source "${source.name}" was not checked: ${messageOf(error)}`)
+      warnings.add(`${messageOf(error)} (feature view "${view.name}" was not checked against it)`)
       return undefined
     })
     if (columns === undefined) continue

@@ -497,7 +497,9 @@ describe('sources', () => {
     const b = bench()
     const { warnings } = await (await b.open()).apply(repoOf(driver, stats))
     expect(warnings).toEqual([
-      expect.stringMatching(/Data source "stats_source" was not checked: .*stats\.parquet/),
+      expect.stringMatching(
+        /Data source "stats_source" cannot be read: .*stats\.parquet.*"stats" was not checked/,
+      ),
     ])
   })
 

@@ -28,7 +28,7 @@ export interface HistoricalPlan {
 
 const DEFAULT_TIME_COLUMN = 'event_timestamp'
 
-/** @throws ENTITY_COLUMN_MISSING, ENTITY_TIME_COLUMN, COLUMN_TYPE_MISMATCH, COLUMN_CLASH, SOURCE_COLUMN_MISSING, … */
+/** @throws ENTITY_COLUMN_MISSING, REQUEST_DATA_MISSING, ENTITY_TIME_COLUMN, COLUMN_TYPE_MISMATCH, COLUMN_CLASH, SOURCE_COLUMN_MISSING, … */
 export async function historicalPlan(query: HistoricalQuery, engine: SqlEngine): Promise<HistoricalPlan> {
   const { dialect } = engine
   const sources = await Promise.all(query.views.map((view) => viewSource(view, engine)))
@@ -171,13 +171,14 @@ function entityTimeColumn(given: string | undefined, columns: readonly SqlColumn
 
 function checkColumns(query: HistoricalQuery, columns: readonly SqlColumn[]): void {
   const given = columns.map(({ name }) => name)
-  const needed = [
-    ...query.views.map((view) => ({ view: view.name, names: view.joinKeys.map((key) => key.entityColumn) })),
-    ...query.requiredColumns.map(({ view, name }) => ({ view, names: [name] })),
-  ]
-  for (const { view, names } of needed) {
-    const missing = names.filter((name) => !given.includes(name))
+  for (const { name: view, joinKeys } of query.views) {
+    const missing = joinKeys.map((key) => key.entityColumn).filter((name) => !given.includes(name))
     if (missing.length > 0) throw feastError('ENTITY_COLUMN_MISSING', { columns: missing, given, view })
+  }
+  const absent = query.requiredColumns.filter(({ name }) => !given.includes(name))
+  if (absent.length > 0) {
+    const names = absent.filter(({ view }) => view === absent[0]!.view).map(({ name }) => name)
+    throw feastError('REQUEST_DATA_MISSING', { names, view: absent[0]!.view })
   }
   const seen = new Map<string, string>()
   for (const view of query.views) {
