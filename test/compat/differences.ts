@@ -34,6 +34,16 @@ function isRounded(theirs: unknown, ours: unknown): boolean {
   return (exact > 2n ** 53n || exact < -(2n ** 53n)) && Number(theirs) === Number(exact)
 }
 
+function eventTime(row: unknown): bigint {
+  return (row as { event_ts: bigint } | undefined)?.event_ts ?? 0n
+}
+
+/** Structs of one integer: as a double there, as an integer here. */
+function isSameStruct(theirs: string, ours: string): boolean {
+  const [a, b] = [theirs, ours].map((hex) => decodeValue(Buffer.from(hex, 'hex')).cell as { a: unknown })
+  return typeof a!.a === 'number' && typeof b!.a === 'bigint' && BigInt(a!.a) === b!.a
+}
+
 /** The integer in an INT64 cell given as hex; `value_text` is decimal already. */
 function integerOf(where: string, value: unknown): unknown {
   if (typeof value !== 'string' || where.endsWith('value_text')) return value
@@ -97,7 +107,8 @@ export const DIFFERENCES: readonly Difference[] = [
     decision: 'J4',
     what: 'Integers stay exact where a column has nulls; pandas makes them doubles before they are written',
     matches: ({ where, theirs, ours }) =>
-      /\/trips: value(_text)?$/.test(where) && isRounded(integerOf(where, theirs), integerOf(where, ours)),
+      /\/(trips|f_int64): value(_text)?$/.test(where) &&
+      isRounded(integerOf(where, theirs), integerOf(where, ours)),
   },
   {
     id: 'materialized-null-time',
@@ -105,7 +116,47 @@ export const DIFFERENCES: readonly Difference[] = [
     decision: 'O1',
     what: 'A null UnixTimestamp is written as null; Feast writes the smallest integer and serves it as a time',
     matches: ({ where, theirs, ours }) =>
-      where.endsWith('/last_seen: value') && theirs === '4080808080808080808001' && ours === '',
+      /\/(last_seen|f_time): value$/.test(where) && theirs === '4080808080808080808001' && ours === '',
+  },
+  {
+    id: 'materialized-struct-integer',
+    suite: 'materialize',
+    decision: 'J4',
+    what: 'A struct’s INT64 field stays one; pandas makes it a double where another row has no struct',
+    matches: ({ where, theirs, ours }) =>
+      where.endsWith('/f_struct: value') && isSameStruct(theirs as string, ours as string),
+  },
+  {
+    id: 'missing-join-key',
+    suite: 'http',
+    decision: 'O4',
+    what: 'A request that names one of two join keys is refused; Python Feast looks up a key that nobody wrote',
+    matches: (found) => found.where === 'one of two join keys: HTTP status' && found.ours === 400,
+  },
+  {
+    id: 'client-mistake-writing',
+    suite: 'http-writes',
+    decision: 'O4',
+    what: "A client's mistake is 4xx; Python Feast answers 500 to most",
+    matches: (found) => httpStatus(found, 500, [400, 404, 422]),
+  },
+  {
+    id: 'unknown-view-class',
+    suite: 'http-writes',
+    decision: 'O4',
+    what: 'Writing to an unknown view raises the subclass that says what is missing',
+    matches: ({ where, theirs, ours }) =>
+      where === 'write to an unknown view: error class' &&
+      theirs === 'FeastObjectNotFoundException' &&
+      ours === 'FeatureViewNotFoundException',
+  },
+  {
+    id: 'newest-wins',
+    suite: 'http-writes',
+    decision: 'W2',
+    what: 'An older row never replaces a newer one; Feast writes what comes last',
+    matches: ({ where, theirs, ours }) =>
+      where.startsWith('demo_loc_stats: ') && eventTime(theirs) < eventTime(ours),
   },
   {
     id: 'inexact-key',

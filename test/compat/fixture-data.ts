@@ -1,6 +1,9 @@
 import { copyFileSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { elementTypeOf, type ValueType } from '../../src/core/value-type.js'
+import { everyType } from './fixture.js'
 import type { Random } from './random.js'
+import { COMPOSITES, randomValue } from './random-values.js'
 import { PYTHON_FIXTURE, type RealFeast, type Tagged } from './real-feast.js'
 
 export const DRIVERS = [1001, 1002, 1003, 1004, 1005]
@@ -11,6 +14,52 @@ const HOUR = 3_600_000_000n
 const DAY = 24n * HOUR
 
 type Column = { readonly type: string; readonly values: readonly Tagged[] }
+
+/** What Parquet holds for types that are no scalar, list or set of one. */
+const ARROW_OF: Readonly<Record<string, string>> = {
+  f_json: 'string',
+  f_json_list: 'list<string>',
+  f_struct: 'struct<int64>',
+  f_struct_list: 'list<struct<int64>>',
+  f_nested: 'list<list<int64>>',
+  f_nested_set: 'list<list<string>>',
+}
+
+/** Types that Parquet holds and that Feast's local store does not carry to the online store: null throughout. */
+const ARROW_OF_NULLS: Readonly<Record<string, string>> = {
+  f_map: 'map<string>',
+  f_map_list: 'list<map<string>>',
+  f_scalar_map: 'map<string>',
+  f_zoned: 'timestamp',
+}
+
+const ARROW_SCALARS: Readonly<Record<string, string>> = {
+  BYTES: 'binary',
+  STRING: 'string',
+  INT32: 'int32',
+  INT64: 'int64',
+  DOUBLE: 'double',
+  FLOAT: 'float',
+  BOOL: 'bool',
+  UNIX_TIMESTAMP: 'timestamp',
+  UUID: 'string',
+  TIME_UUID: 'string',
+  DECIMAL: 'string',
+}
+
+function arrowOf(valueType: ValueType): string | undefined {
+  const element = elementTypeOf(valueType)
+  if (element) return ARROW_SCALARS[element] && `list<${ARROW_SCALARS[element]}>`
+  return ARROW_SCALARS[valueType]
+}
+
+/** Types that Parquet holds as text. */
+function plain(value: Tagged): Tagged {
+  if (Array.isArray(value)) return value.map((item) => plain(item as Tagged))
+  if (value === null || typeof value !== 'object') return value
+  const { $uuid, $decimal } = value as { readonly [key: string]: Tagged }
+  return $uuid ?? $decimal ?? value
+}
 
 export const time = (micros: bigint): Tagged => ({ $time: String(micros) })
 export const bytes = (...values: number[]): Tagged => ({ $bytes: Buffer.from(values).toString('hex') })
@@ -59,10 +108,7 @@ export class FixtureData {
         ratio: { type: 'float', values: [0.5, 0.1, null] },
         open: { type: 'bool', values: [true, false, true] },
       },
-      wide: {
-        driver_id: { type: 'int64', values: [1001] },
-        event_timestamp: { type: 'timestamp', values: [time(this.at(0))] },
-      },
+      wide: this.wide(),
       labels: {
         location_id: { type: 'int64', values: [1] },
         event_timestamp: { type: 'timestamp', values: [time(this.at(0))] },
@@ -110,6 +156,25 @@ export class FixtureData {
       labels: column('list<string>', () => random.times(random.int(1, 3), () => random.pick(['x', '', 'é']))),
       counts: column('list<int64>', () => random.times(random.int(1, 3), () => random.int(-5, 5))),
       scores: column('list<double>', () => random.times(random.int(1, 3), () => random.next())),
+    }
+  }
+
+  /** A row of random values of every type that Parquet holds and pandas carries, and a row of nulls. */
+  private wide(): Record<string, Column> {
+    const drivers = [1001, 1002, 1003, 1004]
+    const columns = everyType.features.map(({ name, type }): [string, Column] => {
+      const nulls = ARROW_OF_NULLS[name]
+      if (nulls) return [name, { type: nulls, values: drivers.map(() => null) }]
+      const arrow = ARROW_OF[name] ?? arrowOf(type.valueType)!
+      const value = () => (COMPOSITES[name] ?? randomValue(this.random, type))!.tagged
+      return [name, { type: arrow, values: drivers.map((_, row) => (row === 3 ? null : plain(value()))) }]
+    })
+    return {
+      driver_id: { type: 'int64', values: drivers },
+      event_timestamp: { type: 'timestamp', values: drivers.map(() => time(this.at(0))) },
+      ...Object.fromEntries(columns),
+      f_pdf: { type: 'binary', values: drivers.map(() => bytes(1)) },
+      f_image: { type: 'binary', values: drivers.map(() => null) },
     }
   }
 

@@ -196,13 +196,23 @@ ARROW_TYPES = {
 }
 
 
+def arrow_type(text):
+    """`int64`, `list<string>`, `map<int64>` (keys are text), `struct<int64>` (one field, a)."""
+    if not text.endswith(">"):
+        return ARROW_TYPES[text]
+    outer, inner = text[:-1].split("<", 1)
+    item = arrow_type(inner)
+    return {"list": pa.list_(item), "map": pa.map_(pa.string(), item), "struct": pa.struct([("a", item)])}[outer]
+
+
 def op_write_parquet(path, columns):
-    """columns: name → {"type": name of an Arrow type, or "list<type>", "values": [...]}."""
+    """columns: name → {"type": see arrow_type, "values": [...]}."""
     arrays = {}
     for name, column in columns.items():
-        kind = column["type"]
-        arrow = pa.list_(ARROW_TYPES[kind[5:-1]]) if kind.startswith("list<") else ARROW_TYPES[kind]
-        arrays[name] = pa.array(untag(column["values"]), type=arrow)
+        values = untag(column["values"])
+        if column["type"].startswith("map<"):
+            values = [None if value is None else list(value.items()) for value in values]
+        arrays[name] = pa.array(values, type=arrow_type(column["type"]))
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(arrays), path)
 
