@@ -5,7 +5,6 @@ import { DuckDBInstance } from '@duckdb/node-api'
 import type { FeatureRepo } from '../../src/config/feature-repo.js'
 import { loadRepoConfig } from '../../src/config/repo-config.js'
 import type { Cell, ColumnBatch } from '../../src/core/cell.js'
-import type { Definition } from '../../src/core/definition.js'
 import { type Field, field } from '../../src/core/field.js'
 import { parseInstant } from '../../src/core/instant.js'
 import type { Logger } from '../../src/core/logger.js'
@@ -59,16 +58,7 @@ export async function runSql(sql: string): Promise<readonly Record<string, unkno
   }
 }
 
-/** Definitions as if each were exported under its own name by one file. */
-export function repoOf(...definitions: readonly Definition[]): FeatureRepo {
-  return {
-    definitions: definitions.map((definition) => ({
-      definition,
-      file: 'features.ts',
-      exportName: definition.name,
-    })),
-  }
-}
+export { repoOf } from './definitions.js'
 
 export const at = (text: string): bigint => parseInstant(text, 'test')
 
