@@ -129,9 +129,9 @@ function beats(
   return false
 }
 
-/** Within a list or struct too, what is absent ranks lowest. */
+/** Within a list or struct an absent element is the greatest: any fixed place would do, this is the engine's. */
 function compare(a: Cell, b: Cell): number {
-  if (a === null || b === null) return a === b ? 0 : a === null ? -1 : 1
+  if (a === null || b === null) return a === b ? 0 : a === null ? 1 : -1
   if (typeof a === 'string' && typeof b === 'string') return Buffer.compare(Buffer.from(a), Buffer.from(b))
   if (a instanceof Uint8Array && b instanceof Uint8Array) return Buffer.compare(a, b)
   if (Array.isArray(a) && Array.isArray(b)) {

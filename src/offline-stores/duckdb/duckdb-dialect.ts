@@ -18,7 +18,7 @@ export const duckdbDialect: SqlDialect = {
   pairFirst: (pair) => `struct_extract(${pair}, 'first')`,
   pairSecond: (pair) => `struct_extract(${pair}, 'second')`,
   key,
-  orderable,
+  orderable: (expression) => expression,
 }
 
 export function quoteName(identifier: string): string {
@@ -79,15 +79,6 @@ function key(expression: string, type: SqlType): string {
   return micros(expression, type) ?? expression
 }
 
-/**
- * DuckDB's plans disagree on where NULL stands inside nested values (row_number() = 1 over one column becomes an
- * arg_max, which ranks it otherwise than a sort does), so those are ranked by their sort key.
- */
-function orderable(expression: string, type: SqlType): string {
-  if (!['list', 'struct', 'map'].includes(type.kind)) return expression
-  return `CASE WHEN ${expression} IS NOT NULL THEN create_sort_key(${expression}, 'ASC NULLS LAST') END`
-}
-
 function cast(expression: string, from: SqlType, to: FeastType): string | undefined {
   if (to.valueType === 'INVALID' || from.kind === 'null') return expression
   const target = sqlTypeFor(to)
@@ -123,7 +114,8 @@ function isNumber(type: SqlType): boolean {
 function integer(expression: string, from: SqlType, target: SqlType): string | undefined {
   if (isInteger(from) || from.kind === 'boolean') return `${expression}::${target.text}`
   if (!isNumber(from)) return undefined
-  const whole = `CASE WHEN ${expression} = trunc(${expression}) THEN ${expression}::${target.text} ELSE error('not a whole number: ' || ${expression}::VARCHAR) END`
+  const complaint = quoteText(`${expression.replace(/^s\./, '')} is not a whole number: `)
+  const whole = `CASE WHEN ${expression} = trunc(${expression}) THEN ${expression}::${target.text} ELSE error(${complaint} || ${expression}::VARCHAR) END`
   if (from.kind === 'decimal') return `CASE WHEN ${expression} IS NOT NULL THEN ${whole} END`
   return `CASE WHEN NOT isnan(${expression}) THEN ${whole} END`
 }

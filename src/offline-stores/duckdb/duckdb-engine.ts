@@ -141,6 +141,9 @@ export class DuckDBEngine implements SqlEngine {
     })
     const connection = await instance.connect()
     await connection.run(`SET GLOBAL TimeZone = 'UTC'`)
+    // In DuckDB 1.5.5 it turns "row_number() = 1 over one column" into arg_max_nulls_last, which picks a wrong row
+    // when the first one it meets is NULL.
+    await connection.run(`SET GLOBAL disabled_optimizers = 'top_n_window_elimination'`)
     await connection.run(`SET GLOBAL file_search_path = ${quoteText(this.repoPath)}`)
     connection.closeSync()
     return instance

@@ -126,7 +126,11 @@ export class DuckDBSession implements SqlSession {
     } catch (error) {
       if (isFeastError(error)) throw error
       this.check(error)
-      throw feastError('OFFLINE_STORE_FAILED', { store: 'DuckDB', why: messageOf(error) }, error)
+      const text = messageOf(error)
+      if (/^(Error: )?(Conversion|Invalid Input|Out of Range) Error/.test(text)) {
+        throw feastError('INVALID_VALUE', { message: `A value does not fit: ${text.split('\n')[0]}` }, error)
+      }
+      throw feastError('OFFLINE_STORE_FAILED', { store: 'DuckDB', why: text }, error)
     }
   }
 
