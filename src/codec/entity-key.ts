@@ -1,6 +1,7 @@
 import type { Cell } from '../core/cell.js'
 import { feastError } from '../core/errors.js'
 import { type FeastType, type ValueType, valueTypeOf } from '../core/value-type.js'
+import { textBytes, writeText } from './short-text.js'
 import { floorSeconds } from './timestamp.js'
 import { asBuffer } from './wire.js'
 
@@ -24,25 +25,30 @@ export function entityKeyEncoder(
   version: EntityKeyVersion,
   suffix = '',
 ): EntityKeyEncoder {
-  const parts = sortByName(joinKeys.map((key, index) => ({ ...key, index, ...writerOf(key) })))
-  const heads = parts.map(({ payload }) => payload.head)
+  const sorted = sortByName(joinKeys.map((key, index) => ({ ...key, index, payload: payloadOf(key) })))
   const names = keyNames(
-    parts.map(({ name }) => name),
+    sorted.map(({ name }) => name),
     version,
   )
+  // The names stand in front of the first value, so they are copied together with its head.
+  const parts = sorted.map((part, at) => ({
+    ...part,
+    lead: at === 0 ? Buffer.concat([names, part.payload.head]) : part.payload.head,
+  }))
   const tail = Buffer.from(suffix, 'utf8')
-  const fixedBytes = names.length + tail.length + heads.reduce((sum, head) => sum + head.length, 0)
+  if (parts.length === 0) return () => Buffer.concat([names, tail])
+  const fixedBytes = tail.length + parts.reduce((sum, { lead }) => sum + lead.length, 0)
 
   return (values) => {
     let length = fixedBytes
     for (const { payload, index, name } of parts) length += payload.size(values[index], name)
     const out = Buffer.allocUnsafe(length)
-    let at = names.copy(out, 0)
-    for (const { payload, index } of parts) {
-      at += payload.head.copy(out, at)
-      at = payload.write(out, at, values[index]!)
+    let at = 0
+    for (const { payload, lead, index } of parts) {
+      out.set(lead, at)
+      at = payload.write(out, at + lead.length, values[index]!)
     }
-    tail.copy(out, at)
+    if (tail.length > 0) out.set(tail, at)
     return out
   }
 }
@@ -87,9 +93,9 @@ interface Payload {
   write(out: Buffer, at: number, cell: Cell): number
 }
 
-function writerOf({ name, type: { valueType } }: JoinKey): { readonly payload: Payload } {
+function payloadOf({ name, type: { valueType } }: JoinKey): Payload {
   const payload = PAYLOADS[valueType]
-  if (payload) return { payload }
+  if (payload) return payload
   throw feastError('INVALID_DEFINITION', {
     object: `Join key "${name}"`,
     problem: `${valueType} values have no place in Feast's entity keys`,
@@ -111,12 +117,11 @@ const PAYLOADS: Partial<Record<ValueType, Payload>> = {
   },
   STRING: {
     head: uint32(STRING_CODE),
-    size: (cell, name) =>
-      typeof cell === 'string' ? 4 + Buffer.byteLength(cell) : misfit(cell, name, 'STRING'),
+    size: (cell, name) => (typeof cell === 'string' ? 4 + textBytes(cell) : misfit(cell, name, 'STRING')),
     write(out, at, cell) {
-      const bytes = out.write(cell as string, at + 4, 'utf8')
-      out.writeUInt32LE(bytes, at)
-      return at + 4 + bytes
+      const end = writeText(out, at + 4, cell as string, textBytes(cell as string))
+      out.writeUInt32LE(end - at - 4, at)
+      return end
     },
   },
   INT32: {

@@ -1,7 +1,7 @@
 import type { Cell } from '../core/cell.js'
 import { feastError } from '../core/errors.js'
 import { elementTypeOf, VALUE_TYPE_NUMBERS, type ValueType, valueTypeOf } from '../core/value-type.js'
-import { asBuffer, BYTES, eachField, eachPacked, MalformedMessage, readText, readVarint64 } from './wire.js'
+import { asBuffer, BYTES, eachField, eachPacked, MalformedMessage, readText } from './wire.js'
 
 export interface DecodedValue {
   /** NULL for no bytes, and for an arm that this release does not know. */
@@ -72,7 +72,7 @@ function decodeScalar(valueType: ValueType, bytes: Buffer, start: number, end: n
     case 'INT64':
       return readInt64(bytes, start, end)
     case 'BOOL':
-      return readVarint64(bytes, start, end) !== 0n
+      return readInt64(bytes, start, end) !== 0n
     case 'UNIX_TIMESTAMP':
       return readInt64(bytes, start, end) * 1_000_000n
     case 'DOUBLE':
@@ -86,8 +86,26 @@ function decodeScalar(valueType: ValueType, bytes: Buffer, start: number, end: n
   }
 }
 
+/** A BigInt cast through memory: put together without BigInt arithmetic. */
+const halves = new Uint32Array(2)
+const whole = new BigInt64Array(halves.buffer)
+
+/** The varint at `bytes[start..end)`, signed. */
 export function readInt64(bytes: Uint8Array, start: number, end: number): bigint {
-  return BigInt.asIntN(64, readVarint64(bytes, start, end))
+  let low = 0
+  let high = 0
+  for (let at = start, shift = 0; at < end; at++, shift += 7) {
+    const part = bytes[at]! & 0x7f
+    if (shift < 28) low |= part << shift
+    else if (shift > 28) high |= part << (shift - 32)
+    else {
+      low |= part << 28
+      high = part >>> 4
+    }
+  }
+  halves[0] = low
+  halves[1] = high
+  return whole[0]!
 }
 
 function decodeList(element: ValueType, bytes: Buffer, start: number, end: number): Cell[] {

@@ -33,21 +33,30 @@ function scalarJson(bytes: Buffer): string | undefined {
       return last === 1 ? (bytes[1] === 0 ? 'false' : 'true') : undefined
     case 0x12:
       // One length byte, and the text is all there is.
-      return last > 0 && bytes[1]! < 0x80 && bytes[1]! === last - 1
-        ? JSON.stringify(bytes.toString('utf8', 2))
-        : undefined
+      return last > 0 && bytes[1]! < 0x80 && bytes[1]! === last - 1 ? shortText(bytes) : undefined
     default:
       return undefined
   }
 }
 
-/** Numbers below 2^28, which leave no doubt about their sign. */
+/** Plain ASCII needs neither decoding nor escapes. */
+function shortText(bytes: Buffer): string {
+  for (let at = 2; at < bytes.length; at++) {
+    const byte = bytes[at]!
+    if (byte < 0x20 || byte > 0x7e || byte === 0x22 || byte === 0x5c) {
+      return JSON.stringify(readable(() => readText(bytes, 2, bytes.length)))
+    }
+  }
+  return `"${bytes.toString('latin1', 2)}"`
+}
+
+/** Numbers below 2^49, which are exact and leave no doubt about their sign. */
 function shortVarint(bytes: Buffer, last: number): string | undefined {
-  if (last < 1 || last > 4 || bytes[last]! >= 0x80) return undefined
-  let value = 0
-  for (let at = last; at > 0; at--) {
-    if (at < last && bytes[at]! < 0x80) return undefined
-    value = (value << 7) | (bytes[at]! & 0x7f)
+  if (last < 1 || last > 7 || bytes[last]! >= 0x80) return undefined
+  let value = bytes[last]!
+  for (let at = last - 1; at > 0; at--) {
+    if (bytes[at]! < 0x80) return undefined
+    value = value * 128 + (bytes[at]! & 0x7f)
   }
   return String(value)
 }

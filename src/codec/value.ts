@@ -10,6 +10,7 @@ import {
   type ValueType,
 } from '../core/value-type.js'
 import { pythonJson, pythonStr } from './python-text.js'
+import { textBytes, writeText } from './short-text.js'
 import { floorSeconds } from './timestamp.js'
 
 /** What a null is: no bytes at all. */
@@ -269,8 +270,9 @@ function lengthDelimited(field: number, content: Uint8Array): Buffer {
 }
 
 function textValue(field: number, text: string): Buffer {
-  const { out, at } = openField(field, Buffer.byteLength(text))
-  out.write(text, at, 'utf8')
+  const bytes = textBytes(text)
+  const { out, at } = openField(field, bytes)
+  writeText(out, at, text, bytes)
   return out
 }
 
