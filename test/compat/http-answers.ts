@@ -15,14 +15,17 @@ export interface HttpAnswer {
 
 export async function send(port: number, request: HttpRequest): Promise<HttpAnswer> {
   const { method = 'POST', path = '/get-online-features', body } = request
-  const response = await fetch(`http://127.0.0.1:${port}${path}`, {
+  const url = `http://127.0.0.1:${port}${path}`
+  const response = await fetch(url, {
     method,
-    ...(body === undefined
-      ? {}
-      : {
-          headers: { 'content-type': 'application/json' },
-          body: typeof body === 'string' ? body : JSON.stringify(body),
-        }),
+    headers: {
+      // On a busy machine a server may close an idle connection in the moment it is used again.
+      connection: 'close',
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+  }).catch((cause) => {
+    throw new Error(`${method} ${url}: no answer`, { cause })
   })
   return { status: response.status, text: await response.text() }
 }

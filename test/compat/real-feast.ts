@@ -39,6 +39,7 @@ export class RealFeast {
 
   /** @throws Error with Python's class, message and trace */
   async call<Result = unknown>(op: string, args: object = {}): Promise<Result> {
+    if (this.child.exitCode !== null) throw new Error(`Python Feast has ended:\n${this.errorText}`)
     const id = ++this.lastId
     const answered = new Promise<unknown>((resolve, reject) => this.waiting.set(id, { resolve, reject }))
     this.child.stdin.write(`${JSON.stringify({ id, op, ...args })}\n`)
@@ -97,8 +98,9 @@ export function describeWithRealFeast(name: string, body: (feast: () => RealFeas
       feast = new RealFeast(found.python)
       await feast.call('versions')
     }, 120_000)
-    afterAll(() => feast?.close())
     body(() => feast)
+    // Jest runs these in the order they are written: what the suite started ends before Python does.
+    afterAll(() => feast?.close())
   })
 }
 
