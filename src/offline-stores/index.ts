@@ -1,8 +1,12 @@
 import type { StoreBlock } from '../config/repo-config.js'
 import { parseStoreBlock } from '../config/store-block.js'
 import type { BackendContext, BackendFactory } from '../core/backend.js'
+import type { ColumnBatch } from '../core/cell.js'
 import { feastError } from '../core/errors.js'
-import type { OfflineStore } from './offline-store.js'
+import type { Field } from '../core/field.js'
+import { writeArrowFile } from './arrow-file.js'
+import { replaceFile } from './file-format.js'
+import type { OfflineStore, PersistOptions } from './offline-store.js'
 
 type Load = () => Promise<BackendFactory<never, OfflineStore>>
 
@@ -25,4 +29,19 @@ export async function openOfflineStore(block: StoreBlock, context: BackendContex
   return factory.create(parseStoreBlock(block, factory.config), context)
 }
 
-export { writeBatches } from './write-batches.js'
+/**
+ * Writes rows that passed through this process (on demand features) to one file, in bounded memory.
+ * @throws FILE_EXISTS unless `overwrite`
+ */
+export async function writeBatches(
+  path: string,
+  fields: readonly Field[],
+  batches: AsyncIterable<ColumnBatch>,
+  options: PersistOptions = {},
+): Promise<{ readonly rows: number }> {
+  return replaceFile(path, options, async (unfinished, format) => {
+    if (format === 'arrow') return writeArrowFile(unfinished, fields, batches)
+    const { writeWithDuckDB } = await import('./duckdb/write-with-duckdb.js')
+    return writeWithDuckDB(fields, batches, unfinished, format, options.signal)
+  })
+}

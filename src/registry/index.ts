@@ -3,25 +3,29 @@ import { fileURLToPath } from 'node:url'
 import type { RepoConfig } from '../config/repo-config.js'
 import type { BackendContext } from '../core/backend.js'
 import { feastError } from '../core/errors.js'
+import { openObjectStore, schemeOf } from '../object-stores/index.js'
 import type { RegistryStore } from './registry-store.js'
-
-const TYPES = ['file']
 
 /** @throws BACKEND_UNKNOWN for another kind of registry, or another place for the file */
 export async function openRegistryStore(
   { type, path, options }: RepoConfig['registry'],
   { repoPath }: BackendContext,
 ): Promise<RegistryStore> {
-  const scheme = /^([a-z][a-z0-9+.-]+):\/\//i.exec(path)?.[1]?.toLowerCase() ?? 'file'
-  const place = String(options['registry_store_type'] ?? scheme)
-  const unknown = [type, scheme, place === 'LocalRegistryStore' ? 'file' : place].find(
-    (name) => !TYPES.includes(name),
-  )
-  if (unknown !== undefined) {
-    throw feastError('BACKEND_UNKNOWN', { family: 'registry', type: unknown, known: TYPES })
+  // Feast's name of the class for local files, which says no more than the path does.
+  const storeType = options['registry_store_type'] ?? 'LocalRegistryStore'
+  for (const [name, known] of [
+    [type, 'file'],
+    [String(storeType), 'LocalRegistryStore'],
+  ] as const) {
+    if (name !== known)
+      throw feastError('BACKEND_UNKNOWN', { family: 'registry', type: name, known: [known] })
   }
-  const file = path.startsWith('file:') ? fileURLToPath(path) : path
+  const objects = await openObjectStore(path, 'registry')
   const { FileRegistryStore } = await import('./file/file-registry-store.js')
-  const { FileObjectStore } = await import('../object-stores/file/file-object-store.js')
-  return new FileRegistryStore(new FileObjectStore(), isAbsolute(file) ? file : join(repoPath, file))
+  return new FileRegistryStore(objects, schemeOf(path) === 'file' ? localFile(path, repoPath) : path)
+}
+
+function localFile(path: string, repoPath: string): string {
+  const file = path.startsWith('file:') ? fileURLToPath(path) : path
+  return isAbsolute(file) ? file : join(repoPath, file)
 }
