@@ -133,13 +133,23 @@ const PAYLOADS: Partial<Record<ValueType, Payload>> = {
     head: INT64_HEAD,
     size: (cell, name) =>
       typeof cell === 'bigint' && BigInt.asIntN(64, cell) === cell ? 8 : misfit(cell, name, 'INT64'),
-    write: (out, at, cell) => out.writeBigInt64LE(cell as bigint, at),
+    write: (out, at, cell) => writeInt64(out, at, cell as bigint),
   },
   UNIX_TIMESTAMP: {
     head: Buffer.concat([uint32(8), uint32(8)]),
     size: (cell, name) => (typeof cell === 'bigint' ? 8 : misfit(cell, name, 'UNIX_TIMESTAMP')),
-    write: (out, at, cell) => out.writeBigInt64LE(floorSeconds(cell as bigint), at),
+    write: (out, at, cell) => writeInt64(out, at, floorSeconds(cell as bigint)),
   },
+}
+
+const int64 = new BigInt64Array(1)
+const int64Bytes = new Uint8Array(int64.buffer)
+
+/** Several times as fast as Buffer's own, which does sums with BigInts. */
+function writeInt64(out: Buffer, at: number, value: bigint): number {
+  int64[0] = value
+  for (let i = 0; i < 8; i++) out[at + i] = int64Bytes[i]!
+  return at + 8
 }
 
 function misfit(cell: Cell | undefined, column: string, type: string): never {

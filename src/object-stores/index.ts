@@ -5,16 +5,14 @@ const BACKENDS: Readonly<Record<string, () => Promise<ObjectStore>>> = {
   file: async () => new (await import('./file/file-object-store.js')).FileObjectStore(),
 }
 
-/** The store in which objects at `uri` lie; a plain path is a file. @throws BACKEND_UNKNOWN */
-export async function openObjectStore(uri: string): Promise<ObjectStore> {
-  const scheme = /^([a-z][a-z0-9+.-]+):\/\//i.exec(uri)?.[1]?.toLowerCase() ?? 'file'
+/** The store that a URI's scheme names; a plain path is a local file. @throws BACKEND_UNKNOWN */
+export async function openObjectStore(uri: string, family: string): Promise<ObjectStore> {
+  const scheme = schemeOf(uri)
   const open = Object.hasOwn(BACKENDS, scheme) ? BACKENDS[scheme] : undefined
-  if (open === undefined) {
-    throw feastError('BACKEND_UNKNOWN', {
-      family: 'object store',
-      type: scheme,
-      known: Object.keys(BACKENDS),
-    })
-  }
+  if (!open) throw feastError('BACKEND_UNKNOWN', { family, type: scheme, known: Object.keys(BACKENDS) })
   return open()
+}
+
+export function schemeOf(uri: string): string {
+  return /^([a-z][a-z0-9+.-]+):\/\//i.exec(uri)?.[1]?.toLowerCase() ?? 'file'
 }
