@@ -70,7 +70,7 @@ export function encodeEmbedded(source: DataSource, context: EncodeContext): Mess
     type: SOURCE_TYPES[source.kind],
     name: source.name,
     description: source.description,
-    tags: new Map(Object.entries(source.tags)),
+    tags: new Map([...Object.entries(source.tags), ...formatTag(source)]),
     owner: source.owner,
     meta: { createdTimestamp: now, lastUpdatedTimestamp: now },
   }
@@ -143,9 +143,21 @@ function encodePush(source: PushSource, context: EncodeContext): Message {
   return { ...columns, ...encodeBatch(source, context) }
 }
 
+/** Feast has no CSV, so a path that does not show its format is helped by a tag. */
+const FORMAT_TAG = 'feast-node:format'
+
+function formatTag(source: DataSource): readonly (readonly [string, string])[] {
+  if (source.kind !== 'fileSource' || source.format === 'delta') return []
+  return source.format === formatOf(source.path) ? [] : [[FORMAT_TAG, source.format]]
+}
+
+function formatOf(path: string): 'csv' | 'parquet' {
+  return /\.csv(\.gz)?$/i.test(path) ? 'csv' : 'parquet'
+}
+
 function encodeFileOptions({ path, format, s3EndpointOverride }: FileSource) {
   return {
-    // Feast knows Parquet, which needs no format, and Delta; CSV is told by the path.
+    // Parquet is Feast's default.
     fileFormat: format === 'delta' ? { deltaFormat: {} } : undefined,
     uri: path,
     s3EndpointOverride,
@@ -192,7 +204,7 @@ function decodeCommon(message: Message) {
   return {
     name: message.name ?? '',
     description: message.description ?? '',
-    tags: Object.freeze(Object.fromEntries(message.tags ?? [])),
+    tags: Object.freeze(Object.fromEntries([...(message.tags ?? [])].filter(([tag]) => tag !== FORMAT_TAG))),
     owner: message.owner ?? '',
   }
 }
@@ -209,12 +221,13 @@ function decodeRows(message: Message) {
 
 function decodeFile(message: Message, options: NonNullable<Message['fileOptions']>): FileSource {
   const path = options.uri ?? ''
-  const csv = /\.csv(\.gz)?$/i.test(path)
+  const tagged = message.tags?.get(FORMAT_TAG)
+  const plain = tagged === 'csv' || tagged === 'parquet' ? tagged : formatOf(path)
   return Object.freeze({
     kind: 'fileSource',
     ...decodeRows(message),
     path,
-    format: options.fileFormat?.deltaFormat ? 'delta' : csv ? 'csv' : 'parquet',
+    format: options.fileFormat?.deltaFormat ? 'delta' : plain,
     s3EndpointOverride: options.s3EndpointOverride ?? '',
   })
 }

@@ -144,6 +144,7 @@ function decodeTransformation(spec: OnDemandFeatureViewSpec): Transformation {
     language: 'python',
     mode: spec.mode || userDefinedFunction?.mode || 'pandas',
     text: udf.bodyText ?? '',
+    ...(spec.writeToOnlineStore && { writeToOnlineStore: true }),
   }
 }
 
