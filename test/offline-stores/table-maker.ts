@@ -5,8 +5,8 @@ import type { Cell, ColumnBatch } from '../../src/core/cell.js'
 import { type FileSource, fileSource } from '../../src/core/data-source.js'
 import { type Field, field } from '../../src/core/field.js'
 import type { FeastType } from '../../src/core/value-type.js'
-import { quoteName } from '../../src/offline-stores/duckdb/duckdb-dialect.js'
 import { DuckDBEngine } from '../../src/offline-stores/duckdb/duckdb-engine.js'
+import { quoteName } from '../../src/offline-stores/duckdb/duckdb-quote.js'
 import type { Row } from './oracle.js'
 
 /** A column of a test table: a Feast type, and how it is stored if not as that type is by default. */

@@ -6,8 +6,8 @@ import type { ColumnBatch } from '../../core/cell.js'
 import { feastError } from '../../core/errors.js'
 import type { Field } from '../../core/field.js'
 import type { SqlColumn } from '../sql/sql-type.js'
-import { quoteName, quoteText } from './duckdb-dialect.js'
 import type { SourceFiles } from './duckdb-files.js'
+import { quoteName, quoteText } from './duckdb-quote.js'
 import type { DuckDBSession } from './duckdb-session.js'
 
 /** What an append needs to know about the target. */

@@ -3,6 +3,7 @@ import type { FeastType } from '../../core/value-type.js'
 import { listElementOf } from '../list-element.js'
 import type { SqlDialect, TimeBounds } from '../sql/sql-dialect.js'
 import { isInteger, isText, isTimestamp, type SqlType } from '../sql/sql-type.js'
+import { quoteName, quoteText } from './duckdb-quote.js'
 import { sqlTypeFor } from './duckdb-types.js'
 
 /** The session's TimeZone must be UTC: naive times and texts without offset are read in it. */
@@ -19,14 +20,6 @@ export const duckdbDialect: SqlDialect = {
   pairSecond: (pair) => `struct_extract(${pair}, 'second')`,
   key,
   orderable: (expression) => expression,
-}
-
-export function quoteName(identifier: string): string {
-  return `"${identifier.replaceAll('"', '""')}"`
-}
-
-export function quoteText(value: string): string {
-  return `'${value.replaceAll("'", "''")}'`
 }
 
 function micros(expression: string, type: SqlType): string | undefined {

@@ -6,7 +6,7 @@ import { feastError } from '../../core/errors.js'
 import { formatOf } from '../file-format.js'
 import type { FileFormat } from '../offline-store.js'
 import type { DeclaredTypes } from '../sql/sql-engine.js'
-import { quoteText } from './duckdb-dialect.js'
+import { quoteText } from './duckdb-quote.js'
 import { sqlTypeFor } from './duckdb-types.js'
 
 /** Where a source's files are: one file, or a folder or glob of files. */

@@ -6,7 +6,7 @@ import { writeArrowFile } from '../arrow-file.js'
 import type { FileFormat } from '../offline-store.js'
 import type { SqlRelation, SqlSession } from '../sql/sql-engine.js'
 import { cellReader, cellWriter } from './duckdb-cells.js'
-import { quoteName, quoteText } from './duckdb-dialect.js'
+import { quoteName, quoteText } from './duckdb-quote.js'
 import { sqlTypeFor, sqlTypeOf } from './duckdb-types.js'
 
 /** Rows per chunk of DuckDB; a batch gathers a few of them. */

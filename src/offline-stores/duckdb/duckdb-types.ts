@@ -9,7 +9,7 @@ import {
 import type { FeastType, ValueType } from '../../core/value-type.js'
 import { listElementOf } from '../list-element.js'
 import type { SqlKind, SqlType } from '../sql/sql-type.js'
-import { quoteName } from './duckdb-dialect.js'
+import { quoteName } from './duckdb-quote.js'
 
 const KINDS: Partial<Record<DuckDBTypeId, SqlKind>> = {
   [DuckDBTypeId.BOOLEAN]: 'boolean',

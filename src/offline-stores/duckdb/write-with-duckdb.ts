@@ -1,8 +1,8 @@
 import type { ColumnBatch } from '../../core/cell.js'
 import type { Field } from '../../core/field.js'
 import type { FileFormat } from '../offline-store.js'
-import { quoteName } from './duckdb-dialect.js'
 import { DuckDBEngine } from './duckdb-engine.js'
+import { quoteName } from './duckdb-quote.js'
 
 /** Gathers rows in a table that spills, and copies it out. */
 export async function writeWithDuckDB(

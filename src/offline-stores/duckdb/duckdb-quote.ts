@@ -1,0 +1,7 @@
+export function quoteName(identifier: string): string {
+  return `"${identifier.replaceAll('"', '""')}"`
+}
+
+export function quoteText(value: string): string {
+  return `'${value.replaceAll("'", "''")}'`
+}
