@@ -37,7 +37,7 @@ export async function teardown(parts: StoreParts): Promise<void> {
   const onlineStore = parts.config.onlineStore && (await parts.onlineStore())
   const tables = projectTables(parts, registry)
   // Online data first: while the records are there, a run that was cut short can be repeated.
-  await onlineStore?.teardown(tables)
+  await onlineStore?.teardown(tables, 'project')
   const after = await updateRegistry(parts, (current) =>
     removals(current, parts.project, onlineStore, tables),
   ).catch(ifGone)

@@ -7,6 +7,7 @@ import type { OnlineStore } from './online-store.js'
 type Load = () => Promise<BackendFactory<never, OnlineStore>>
 
 const BACKENDS: Readonly<Record<string, Load>> = {
+  redis: async () => (await import('./redis/index.js')).redisOnlineStore as never,
   sqlite: async () => (await import('./sqlite/index.js')).sqliteOnlineStore as never,
 }
 

@@ -15,11 +15,17 @@ export interface OnlineStore {
   /** Makes room for the tables; repeatable. */
   setup(tables: readonly OnlineTable[]): Promise<void>
   /** Deletes the tables' data and no one else's; repeatable. */
-  teardown(tables: readonly OnlineTable[]): Promise<void>
+  teardown(tables: readonly OnlineTable[], reach?: TeardownReach): Promise<void>
   /** What Feast's registry lists under `infra` for these tables. */
   infra(tables: readonly OnlineTable[]): readonly InfraObject[]
   close(): Promise<void>
 }
+
+/**
+ * `tables`: they were removed from a project that lives on. `project`: the whole project goes, and with it what may
+ * be left of tables that nobody remembers.
+ */
+export type TeardownReach = 'tables' | 'project'
 
 /** A view as an online store sees it. `name` carries the version suffix where online versioning is on. */
 export interface OnlineTable {

@@ -1,0 +1,154 @@
+/**
+ * RESP, the protocol of Redis, in version 2: commands to bytes and bytes to replies. A client library encodes
+ * every argument of every command anew and makes a promise per command; on a read of 100 entities × 50 features
+ * that costs more than Redis itself (measured: 7 ms against 0.6 ms here).
+ */
+
+/** What Redis answers. Text and bulk strings are slices of the socket's buffer: copy what is kept. */
+export type Reply = Buffer | null | number | ErrorReply | readonly Reply[]
+
+/** An error that Redis answered with. `code` is its first word, such as `OOM`. */
+export class ErrorReply {
+  readonly code: string
+  constructor(readonly message: string) {
+    this.code = /^[A-Z]+/.exec(message)?.[0] ?? 'ERR'
+  }
+}
+
+export function encodeCommand(args: readonly (Buffer | string | number)[]): Buffer {
+  const parts: Buffer[] = [Buffer.from(`*${args.length}\r\n`)]
+  for (const arg of args) parts.push(encodeBulk(Buffer.isBuffer(arg) ? arg : Buffer.from(String(arg))))
+  return Buffer.concat(parts)
+}
+
+export function encodeBulk(bytes: Buffer): Buffer {
+  return Buffer.concat([Buffer.from(`$${bytes.length}\r\n`), bytes, LINE_END])
+}
+
+const LINE_END = Buffer.from('\r\n')
+
+const EMPTY = Buffer.alloc(0)
+const CR = 0x0d
+const DOLLAR = 0x24
+const ASTERISK = 0x2a
+const PLUS = 0x2b
+const MINUS = 0x2d
+const COLON = 0x3a
+
+interface OpenArray {
+  readonly items: Reply[]
+  left: number
+}
+
+/** Longer than any line Redis sends; bytes without a line end are no Redis. */
+const MAX_LINE_BYTES = 1 << 20
+
+/** Turns chunks into replies; a reply may come in any number of chunks. */
+export class ReplyParser {
+  readonly #onReply: (reply: Reply) => void
+  readonly #open: OpenArray[] = []
+  /** Chunks whose first byte starts an unfinished element. */
+  #waiting: Buffer[] = []
+  #waitingBytes = 0
+  /** How many bytes the unfinished element needs at least. */
+  #needed = 0
+
+  constructor(onReply: (reply: Reply) => void) {
+    this.#onReply = onReply
+  }
+
+  /** @throws Error when the bytes are not RESP */
+  push(chunk: Buffer): void {
+    let bytes = chunk
+    if (this.#waitingBytes > 0) {
+      this.#waiting.push(chunk)
+      this.#waitingBytes += chunk.length
+      if (this.#waitingBytes < this.#needed) return
+      bytes = Buffer.concat(this.#waiting, this.#waitingBytes)
+      this.#waiting = []
+      this.#waitingBytes = 0
+    }
+    const rest = this.#parse(bytes)
+    if (rest < bytes.length) {
+      const left = bytes.subarray(rest)
+      this.#waiting.push(left)
+      this.#waitingBytes = left.length
+    }
+  }
+
+  /** Where the first unfinished element starts. */
+  #parse(bytes: Buffer): number {
+    const end = bytes.length
+    let at = 0
+    while (at < end) {
+      const start = at
+      const type = bytes[at++]
+      if (type === PLUS || type === MINUS) {
+        const lineEnd = bytes.indexOf(CR, at)
+        if (lineEnd < 0 || lineEnd + 1 >= end) return this.#unfinished(start, end)
+        const line = bytes.subarray(at, lineEnd)
+        at = lineEnd + 2
+        this.#emit(type === PLUS ? line : new ErrorReply(line.toString('utf8')))
+        continue
+      }
+      let negative = false
+      let number = 0
+      if (bytes[at] === MINUS) {
+        negative = true
+        at++
+      }
+      while (at < end && bytes[at] !== CR) number = number * 10 + digit(bytes[at++]!)
+      if (at + 1 >= end) return this.#unfinished(start, end)
+      at += 2
+      if (type === DOLLAR) {
+        if (negative) this.#emit(null)
+        else if (number === 0) {
+          if (at + 2 > end) return this.#unfinished(start, end)
+          at += 2
+          this.#emit(EMPTY)
+        } else {
+          const next = at + number + 2
+          if (next > end) {
+            this.#needed = next - start
+            return start
+          }
+          this.#emit(bytes.subarray(at, at + number))
+          at = next
+        }
+      } else if (type === ASTERISK) {
+        if (negative) this.#emit(null)
+        else if (number === 0) this.#emit([])
+        else this.#open.push({ items: [], left: number })
+      } else if (type === COLON) this.#emit(negative ? -number : number)
+      else throw new Error(`byte ${type} starts no reply of Redis`)
+    }
+    return end
+  }
+
+  #unfinished(start: number, end: number): number {
+    if (end - start > MAX_LINE_BYTES) throw new Error('a line without end')
+    this.#needed = end - start + 1
+    return start
+  }
+
+  #emit(reply: Reply): void {
+    let done = reply
+    for (;;) {
+      const array = this.#open[this.#open.length - 1]
+      if (array === undefined) {
+        this.#onReply(done)
+        return
+      }
+      array.items.push(done)
+      if (--array.left > 0) return
+      this.#open.pop()
+      done = array.items
+    }
+  }
+}
+
+function digit(byte: number): number {
+  const value = byte - 0x30
+  if (value < 0 || value > 9) throw new Error(`byte ${byte} where a digit belongs`)
+  return value
+}
