@@ -2,11 +2,12 @@ import { cpSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { Comparison } from './differences.js'
+import * as fixture from './fixture.js'
 import { FixtureData } from './fixture-data.js'
-import { compareAnswers, errorClass, type HttpRequest, send } from './http-answers.js'
-import { type OurServer, serveOurs, temporaryFolder } from './our-feast.js'
+import { compareAnswers, errorClass, type HttpAnswer, type HttpRequest, send } from './http-answers.js'
+import { type OurServer, openOurs, repoOf, serveOurs, temporaryFolder } from './our-feast.js'
 import { seededRandom } from './random.js'
-import { describeWithRealFeast, freePort, untilServing } from './real-feast.js'
+import { describeWithRealFeast, freePort, type RealFeast, untilServing } from './real-feast.js'
 import { sqliteRows } from './sqlite-rows.js'
 
 const READS: readonly HttpRequest[] = [
@@ -47,6 +48,11 @@ const READS: readonly HttpRequest[] = [
   }),
   read('a view without entity and a key of others', ['global_stats:total'], { driver_id: [1001, 1002] }),
   read('stale, null and missing', ['loc_stats:temp', 'loc_stats:rain'], { location_id: [1, 2, 3, 4] }),
+  read(
+    'every type',
+    fixture.everyType.features.map(({ name }) => `every_type:${name}`),
+    { driver_id: [1001, 1002, 1003, 1004, 9999] },
+  ),
   read('text keys', ['inferred_stats:size', 'inferred_stats:ratio', 'inferred_stats:open'], {
     shop_id: ['s1', 's2', 's3'],
   }),
@@ -119,63 +125,125 @@ function service(name: string, feature_service: string, entities: object, more: 
   return { name, body: { feature_service, entities, ...more } }
 }
 
-describeWithRealFeast('HTTP beside real `feast serve`, on the same registry and SQLite file', (feast) => {
-  const data = new FixtureData(seededRandom('HTTP'))
-  let theirRepo: string
-  let ourRepo: string
-  let theirPort: number
-  let ours: OurServer
+const MATERIALIZED = [
+  'driver_stats',
+  'pair_stats',
+  'global_stats',
+  'loc_stats',
+  'inferred_stats',
+  'every_type',
+]
 
-  beforeAll(async () => {
-    theirRepo = temporaryFolder('http-theirs')
-    await data.makeRepo(theirRepo, feast())
-    await feast().call('apply', { repo: theirRepo })
-    const views = ['driver_stats', 'pair_stats', 'global_stats', 'loc_stats', 'inferred_stats']
-    await feast().call('materialize', {
-      repo: theirRepo,
-      start: String(data.at(-48)),
-      end: String(data.at(240)),
-      views,
-    })
-    ourRepo = temporaryFolder('http-ours')
-    cpSync(theirRepo, ourRepo, { recursive: true })
-    theirPort = await freePort()
-    await feast().call('serve', { repo: theirRepo, port: theirPort })
-    ours = await serveOurs(ourRepo)
-    await untilServing(theirPort)
-  }, 180_000)
-  afterAll(async () => {
-    await ours?.stop()
-    if (theirPort !== undefined) await feast().call('stop', { port: theirPort })
+interface Makers {
+  /** Applies the fixture in the repo and materializes it. */
+  make(feast: RealFeast, data: FixtureData, repo: string): Promise<void>
+}
+
+const PYTHON: Makers = {
+  async make(feast, data, repo) {
+    await feast.call('apply', { repo })
+    const window = { start: String(data.at(-48)), end: String(data.at(240)) }
+    await feast.call('materialize', { repo, ...window, views: MATERIALIZED })
+  },
+}
+
+const TYPESCRIPT: Makers = {
+  async make(_feast, data, repo) {
+    const definitions = repoOf(fixture, 'fixture.ts')
+    const store = await openOurs(repo, definitions)
+    try {
+      await store.apply(definitions)
+      const { views } = await store.materialize({
+        mode: 'range',
+        start: data.at(-48),
+        end: data.at(240),
+        views: MATERIALIZED,
+      })
+      expect(views.filter(({ outcome }) => outcome !== 'done')).toEqual([])
+    } finally {
+      await store.close()
+    }
+  },
+}
+
+/** Real `feast serve` and ours, each on its own copy of one registry and SQLite file. */
+class BothServers {
+  theirRepo = ''
+  ourRepo = ''
+  private theirPort = 0
+  private ours: OurServer | undefined
+
+  constructor(
+    private readonly feast: () => RealFeast,
+    readonly data: FixtureData,
+  ) {}
+
+  async start(name: string, { make }: Makers): Promise<void> {
+    this.theirRepo = temporaryFolder(`http-${name}-theirs`)
+    await this.data.makeRepo(this.theirRepo, this.feast())
+    await make(this.feast(), this.data, this.theirRepo)
+    this.ourRepo = temporaryFolder(`http-${name}-ours`)
+    cpSync(this.theirRepo, this.ourRepo, { recursive: true })
+    this.theirPort = await freePort()
+    await this.feast().call('serve', { repo: this.theirRepo, port: this.theirPort })
+    this.ours = await serveOurs(this.ourRepo)
+    await untilServing(this.theirPort)
+  }
+
+  async stop(): Promise<void> {
+    await this.ours?.stop()
+    if (this.theirPort !== 0) await this.feast().call('stop', { port: this.theirPort })
+  }
+
+  send(request: HttpRequest): Promise<readonly [theirs: HttpAnswer, ours: HttpAnswer]> {
+    return Promise.all([send(this.theirPort, request), send(this.ours!.port, request)])
+  }
+}
+
+function testReads(servers: BothServers): void {
+  const comparison = new Comparison('http')
+  it.each(READS)('$name', async (request) => {
+    const [theirs, ours] = await servers.send(request)
+    expect(ours.status).toBeLessThan(500)
+    compareAnswers(comparison, request.name, theirs, ours)
+    comparison.check()
   })
+  it('every listed difference occurred', () => comparison.finish())
+}
 
-  const both = (request: HttpRequest) => Promise.all([send(theirPort, request), send(ours.port, request)])
+describeWithRealFeast('HTTP beside real `feast serve`, on what we made', (feast) => {
+  const servers = new BothServers(feast, new FixtureData(seededRandom('HTTP on what we made')))
+  beforeAll(() => servers.start('typescript', TYPESCRIPT), 180_000)
+  afterAll(() => servers.stop())
+
+  describe('reads', () => testReads(servers))
+})
+
+describeWithRealFeast('HTTP beside real `feast serve`, on what it made', (feast) => {
+  const data = new FixtureData(seededRandom('HTTP on what Feast made'))
+  const servers = new BothServers(feast, data)
+  beforeAll(() => servers.start('python', PYTHON), 180_000)
+  afterAll(() => servers.stop())
 
   describe('reads', () => {
-    const comparison = new Comparison('http')
-    it.each(READS)('$name', async (request) => {
-      const [theirs, mine] = await both(request)
-      expect(mine.status).toBeLessThan(500)
-      compareAnswers(comparison, request.name, theirs, mine)
-      comparison.check()
-    })
+    testReads(servers)
 
     it('columns come in the order of the request', async () => {
       const features = ['driver_stats:trips', 'driver_stats:acc_rate', 'driver_stats:conv_rate']
-      const [, { text }] = await both(read('order', features, { driver_id: [1001] }))
+      const [, { text }] = await servers.send(read('order', features, { driver_id: [1001] }))
       expect(JSON.parse(text).metadata.feature_names).toEqual(['driver_id', 'trips', 'acc_rate', 'conv_rate'])
     })
 
     it('a Python on demand view is refused by name, plain features beside it are served', async () => {
       const entities = { driver_id: [1001], bonus: [1] }
-      const [theirs, mine] = await both(read('Python', ['trips_plus_python_only:trips_plus'], entities))
+      const [theirs, mine] = await servers.send(
+        read('Python', ['trips_plus_python_only:trips_plus'], entities),
+      )
       expect(theirs.status).toBe(200)
       expect(mine.status).toBeGreaterThanOrEqual(400)
       expect(mine.text).toContain('trips_plus_python_only')
       expect(errorClass(mine.text)).toBeDefined()
     })
-
-    it('every listed difference occurred', () => comparison.finish())
   })
 
   describe('writes', () => {
@@ -249,15 +317,15 @@ describeWithRealFeast('HTTP beside real `feast serve`, on the same registry and 
     ]
 
     it.each(WRITES)('$name', async (request) => {
-      const [theirs, mine] = await both(request)
+      const [theirs, mine] = await servers.send(request)
       expect(mine.status).toBeLessThan(500)
       compareAnswers(comparison, request.name, theirs, mine)
       comparison.check()
     })
 
     it('both SQLite files hold the same rows afterwards', () => {
-      const theirs = sqliteRows(join(theirRepo, 'data/online.db'))
-      const mine = sqliteRows(join(ourRepo, 'data/online.db'))
+      const theirs = sqliteRows(join(servers.theirRepo, 'data/online.db'))
+      const mine = sqliteRows(join(servers.ourRepo, 'data/online.db'))
       for (const [table, rows] of Object.entries(theirs)) {
         comparison.same(`${table}: rows`, Object.keys(rows).sort(), Object.keys(mine[table] ?? {}).sort())
         for (const [key, row] of Object.entries(rows))
