@@ -26,7 +26,13 @@ export type Transformation =
   /** `run` is absent when the view was read from a registry and the feature repo is not loaded. */
   | { readonly language: 'typescript'; readonly text: string; readonly run?: RowFunction }
   /** Kept for Feast, never executed here; `mode` is Feast's: pandas, python, substrait. */
-  | { readonly language: 'python'; readonly mode: string; readonly text: string }
+  | {
+      readonly language: 'python'
+      readonly mode: string
+      readonly text: string
+      /** Python Feast computes it at materialization and keeps the result online. */
+      readonly writeToOnlineStore?: boolean
+    }
 
 export interface TypedOnDemandFeatureView<S extends Schema> extends OnDemandFeatureView {
   readonly __schema?: S

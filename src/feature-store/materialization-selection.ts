@@ -14,6 +14,8 @@ export interface SelectedView {
   readonly notices: readonly string[]
 }
 
+export const PYTHON_WRITTEN = 'its function is Python; materialize it with Python Feast'
+
 /**
  * The views of a run (spec 3.1): those named, or all that are online and enabled.
  * @throws FEATURE_VIEW_NOT_FOUND, VIEW_DISABLED, VIEW_NOT_ONLINE, VIEW_VERSION_NOT_FOUND, INVALID_REQUEST
@@ -36,6 +38,23 @@ export function selectViews(
     const view = refuseUnfit(registry.viewAtVersion(project, name, versionNumber))
     return selected(view, versionNumber)
   })
+}
+
+/** On demand views that Python Feast would compute and write now, of those that a run would take. */
+export function pythonWrittenViews(
+  registry: Registry,
+  project: string,
+  { views }: Pick<MaterializeRequest, 'views'>,
+): readonly string[] {
+  if (views !== undefined && views.length > 0) return []
+  return registry
+    .onDemandFeatureViews(project)
+    .filter((view) => view.enabled && isWritten(view))
+    .map(({ name }) => name)
+}
+
+function isWritten({ transformation }: OnDemandFeatureView): boolean {
+  return transformation.language === 'python' && transformation.writeToOnlineStore === true
 }
 
 function selected(view: StoredView, versionNumber: number): SelectedView {
@@ -68,7 +87,8 @@ function requestedVersion(
 function refuseUnfit(view: StoredView | OnDemandFeatureView): StoredView {
   const { name } = view
   if (view.kind === 'onDemandFeatureView') {
-    throw feastError('VIEW_NOT_ONLINE', { name, why: 'it is computed on demand and stored nowhere' })
+    const why = isWritten(view) ? PYTHON_WRITTEN : 'it is computed on demand and stored nowhere'
+    throw feastError('VIEW_NOT_ONLINE', { name, why })
   }
   if (view.kind === 'labelView') {
     throw feastError('VIEW_NOT_ONLINE', { name, why: 'it is a label view; its rows come by push' })

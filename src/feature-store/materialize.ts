@@ -19,7 +19,12 @@ import type {
   MaterializeViewReport,
 } from './feature-store.js'
 import { type Lease, MaterializationLeases } from './materialization-leases.js'
-import { type SelectedView, selectViews } from './materialization-selection.js'
+import {
+  PYTHON_WRITTEN,
+  pythonWrittenViews,
+  type SelectedView,
+  selectViews,
+} from './materialization-selection.js'
 import { type MaterializationWindow, materializationWindow } from './materialization-window.js'
 import { onlineTable } from './online-table.js'
 import { recordMaterialization } from './record-materialization.js'
@@ -63,7 +68,14 @@ export async function materialize(
   }
   const workers = Math.max(1, Math.min(request.concurrency ?? DEFAULT_CONCURRENCY, selected.length))
   await Promise.all(Array.from({ length: workers }, worker))
-  return { views: reports }
+  const left = pythonWrittenViews(registry, parts.project, request).map((view) => leftReport(run, view))
+  return { views: [...reports, ...left] }
+}
+
+function leftReport({ now, request }: Run, view: string): MaterializeViewReport {
+  const [start, end] = [request.start ?? now, request.end ?? now]
+  const outcome = { outcome: 'nothing to do' as const, rows: 0, skipped: 0, elapsedMs: 0 }
+  return { view, start, end, ...outcome, notices: [`left out: ${PYTHON_WRITTEN}`] }
 }
 
 /** Relative paths start from the repo; URIs are taken as they are. */

@@ -85,7 +85,7 @@ class Parts implements StoreParts {
   objectStore(): Promise<ObjectStore> {
     return this.#once('object store', async () => {
       const { openObjectStore } = await import('../object-stores/index.js')
-      return openObjectStore(this.config.registry.path)
+      return openObjectStore(this.config.registry.path, 'registry')
     })
   }
 

@@ -464,7 +464,7 @@ describe('leases', () => {
   async function leasesIn(b: Workbench, ttlMs: number): Promise<MaterializationLeases> {
     const registryUri = join(b.path, 'registry.db')
     return new MaterializationLeases({
-      objects: await openObjectStore(registryUri),
+      objects: await openObjectStore(registryUri, 'registry'),
       registryUri,
       project: 'a/b c',
       logger,

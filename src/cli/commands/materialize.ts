@@ -71,9 +71,7 @@ async function run(
     if (flags.json) printJson(jsonReport(report))
     else for (const view of report.views) printView(view)
     if (context.signal.aborted) throw feastError('ABORTED', { what: 'The materialization' })
-    if (report.views.some(({ outcome }) => outcome === 'failed' || outcome === 'already running')) {
-      process.exitCode = 1
-    }
+    if (report.views.some(({ outcome }) => outcome === 'failed')) process.exitCode = 1
   } catch (error) {
     progress.end()
     throw badInput(error)
