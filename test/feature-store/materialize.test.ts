@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from '@jest/globals'
 import { editViewState } from '../../src/codec/definitions/view-state.js'
@@ -7,6 +7,7 @@ import { silentLogger } from '../../src/core/logger.js'
 import { UnixTimestamp } from '../../src/core/value-type.js'
 import type { FeatureStore, MaterializeProgress } from '../../src/feature-store/feature-store.js'
 import { MaterializationLeases } from '../../src/feature-store/materialization-leases.js'
+import { openFeatureStore } from '../../src/feature-store/open.js'
 import {
   entity,
   Float64,
@@ -440,6 +441,27 @@ describe('materialize', () => {
   })
 })
 
+describe('a registry made by Python Feast', () => {
+  it('leaves out, and says so, on demand views that Python computes when it materializes', async () => {
+    const { file } = JSON.parse(
+      readFileSync(new URL('../compat/vectors/registry-all-kinds.json', import.meta.url), 'utf8'),
+    ) as { file: string }
+    const b = bench()
+    mkdirSync(join(b.path, 'data'))
+    writeFileSync(join(b.path, 'data/registry.db'), Buffer.from(file, 'hex'))
+    const { config } = await b.open()
+    const store = openFeatureStore({ ...config, project: 'p' })
+    const { views } = await store.materialize({ mode: 'incremental' })
+    expect(views.find((one) => one.view === 'od_write')).toMatchObject({
+      outcome: 'nothing to do',
+      notices: ['left out: its function is Python; materialize it with Python Feast'],
+    })
+    const named = await errorOf(store.materialize({ mode: 'incremental', views: ['od_write'] }))
+    expect(named.code).toBe('VIEW_NOT_ONLINE')
+    await store.close()
+  })
+})
+
 async function setMaterializing(store: FeatureStore): Promise<void> {
   const registry = await store.refreshRegistry()
   const record = registry.record({ kind: 'featureView', project: 'demo', name: 'fv' })!
@@ -489,7 +511,6 @@ describe('leases', () => {
     const first = await leases.acquire('v')
     expect(typeof first).toBe('object')
     const file = join(b.path, 'registry.db.leases/a%2Fb%20c/v.json')
-    const { readFileSync } = await import('node:fs')
     const text = JSON.parse(readFileSync(file, 'utf8'))
     writeFileSync(file, JSON.stringify({ ...text, pid: 2 ** 22 + 1 }))
     const outcomes = await Promise.all(Array.from({ length: 8 }, () => leases.acquire('v')))
