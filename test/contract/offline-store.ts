@@ -484,6 +484,7 @@ export function offlineStoreContract(name: string, open: () => Promise<OfflineSt
         { k: 1n, ts: T - HOUR, v: 1n },
         { k: 1n, ts: T - 3n * DAY, v: 72n },
         { k: null, ts: T - HOUR, v: 0n },
+        { k: 1n, ts: T - HOUR, v: 1n },
       ])
       const ranged = (start: bigint, end: bigint, views = [fv]) =>
         join(views, [], { entityRows: { kind: 'range', start, end } })

@@ -19,7 +19,9 @@ export const duckdbDialect: SqlDialect = {
   pairFirst: (pair) => `struct_extract(${pair}, 'first')`,
   pairSecond: (pair) => `struct_extract(${pair}, 'second')`,
   key,
-  orderable: (expression) => expression,
+  // A sort gives its columns back from the sort key, which knows one zero: -0.0 would come out as 0.0.
+  orderable: (expression, type) =>
+    type.kind === 'float' || type.kind === 'double' ? `(${expression} + 0)` : expression,
 }
 
 function micros(expression: string, type: SqlType): string | undefined {

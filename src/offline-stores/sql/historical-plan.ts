@@ -9,6 +9,7 @@ import {
   pointInTimeJoin,
   type SqlProgram,
 } from './point-in-time-join.js'
+import { DEFAULT_TIME_COLUMN, rangeRows } from './range-rows.js'
 import { type SourceRows, sourceRows } from './source-rows.js'
 import type { SqlDialect, TimeBounds } from './sql-dialect.js'
 import type { DeclaredTypes, SqlEngine, SqlRelation } from './sql-engine.js'
@@ -25,8 +26,6 @@ export interface HistoricalPlan {
   /** The result's columns without reading any source: for zero entity rows. */
   readonly empty: string
 }
-
-const DEFAULT_TIME_COLUMN = 'event_timestamp'
 
 /** @throws ENTITY_COLUMN_MISSING, REQUEST_DATA_MISSING, ENTITY_TIME_COLUMN, COLUMN_TYPE_MISMATCH, COLUMN_CLASH, SOURCE_COLUMN_MISSING, … */
 export async function historicalPlan(query: HistoricalQuery, engine: SqlEngine): Promise<HistoricalPlan> {
@@ -85,7 +84,10 @@ async function entityRelation(
   engine: SqlEngine,
 ): Promise<EntityRelation> {
   const rows = query.entityRows
-  if (rows.kind === 'range') return rangeRows(rows, query.views, sources, engine.dialect)
+  if (rows.kind === 'range') {
+    const parts = query.views.map((view, index) => ({ view, rows: sources[index]!.rows }))
+    return rangeRows(rows, parts, engine.dialect)
+  }
   if (rows.kind === 'batches') {
     const columns = rows.fields.map(({ name, type }, index) => ({
       name,
@@ -103,49 +105,6 @@ function declaredKeys(views: readonly HistoricalView[]): DeclaredTypes {
       view.joinKeys.map(({ entityColumn, type }): [string, FeastType] => [entityColumn, type]),
     ),
   )
-}
-
-/** J3: the distinct (join keys, event time) of the views' sources in the closed range, in that order. */
-function rangeRows(
-  { start, end }: Extract<EntityRows, { kind: 'range' }>,
-  views: readonly HistoricalView[],
-  sources: readonly ViewSource[],
-  dialect: SqlDialect,
-): EntityRelation {
-  const keyed = views.flatMap((view, index) =>
-    view.joinKeys.length > 0 ? [{ view, source: sources[index]! }] : [],
-  )
-  const shared = keyed[0]?.view.joinKeys.map(({ entityColumn }) => entityColumn) ?? []
-  for (const { view } of keyed) {
-    const own = view.joinKeys.map(({ entityColumn }) => entityColumn)
-    if (own.length === shared.length && own.every((name) => shared.includes(name))) continue
-    throw feastError('INVALID_REQUEST', {
-      message: `Without entity rows all feature views must have the same join keys; "${keyed[0]!.view.name}" has ${shared.join(', ')} and "${view.name}" has ${own.join(', ')}. Give entity rows.`,
-    })
-  }
-  const parts = keyed.length > 0 ? keyed : views.map((view, index) => ({ view, source: sources[index]! }))
-  const selects = parts.map(({ view, source: { rows } }) => {
-    const keys = shared.map((name, index) => {
-      const key = rows.keys[view.joinKeys.findIndex(({ entityColumn }) => entityColumn === name)]!
-      return { sql: `s.${key.column.ref} AS c${index}`, filled: `${key.value} IS NOT NULL` }
-    })
-    const inRange = [`${rows.time} >= ${start}`, `${rows.time} <= ${end}`, ...rows.prune({ start, end })]
-    return `SELECT ${[...keys.map(({ sql }) => sql), `${rows.time} AS ft`].join(', ')} FROM ${rows.from} WHERE ${[...keys.map(({ filled }) => filled), ...inRange].join(' AND ')}`
-  })
-  const names = [...shared.map((_, index) => `c${index}`), dialect.timestamp('ft')]
-  const order = [...shared.map((_, index) => index + 1), shared.length + 1].join(', ')
-  const first = parts[0]
-  return {
-    sql: `(SELECT DISTINCT ${names.join(', ')} AS c${shared.length} FROM (\n${selects.join('\nUNION\n')}\n) ORDER BY ${order})`,
-    columns: [
-      ...shared.map((name, index) => ({
-        name,
-        ref: `c${index}`,
-        type: first!.source.rows.keys[index]!.column.type,
-      })),
-      { name: DEFAULT_TIME_COLUMN, ref: `c${shared.length}`, type: dialect.typeFor(UnixTimestamp) },
-    ],
-  }
 }
 
 function entityTimeColumn(given: string | undefined, columns: readonly SqlColumn[]): SqlColumn {
