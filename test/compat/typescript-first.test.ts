@@ -151,6 +151,21 @@ describeWithRealFeast('made by us: real Feast lists, reads, joins, re-applies an
     expect(after.viewState('demo', 'loc_stats').intervals.length).toBeGreaterThan(1)
   })
 
+  it('keeps the TypeScript of an on demand view that Python writes again', async () => {
+    const name = 'trips_plus_typescript_only'
+    const before = (await store.refreshRegistry()).view('demo', name)
+    for (const verb of ['disable', 'enable']) {
+      const { exit, output } = await feast().call<{ exit: number; output: string }>('feast', {
+        repo,
+        args: ['feature-views', verb, name],
+      })
+      expect({ exit, output }).toMatchObject({ exit: 0 })
+    }
+    const after = (await store.refreshRegistry()).view('demo', name)
+    expect(after).toEqual(before)
+    expect(after).toMatchObject({ transformation: { language: 'typescript' } })
+  })
+
   it('survives a full `feast apply` of the same definitions in Python', async () => {
     const copy = temporaryFolder('typescript-first-apply')
     cpSync(repo, copy, { recursive: true })
