@@ -1,7 +1,7 @@
 import { feastError } from '../../core/errors.js'
 import { type Field, field } from '../../core/field.js'
 import { type FeastType, StringType, UnixTimestamp } from '../../core/value-type.js'
-import type { EntityRows, HistoricalQuery, HistoricalView } from '../offline-store.js'
+import type { HistoricalQuery, HistoricalView } from '../offline-store.js'
 import {
   ENTITY_ROWS,
   type JoinedView,
