@@ -105,7 +105,8 @@ function refuseBadRange({ mode, start, end, disableEventTimestamp }: Materialize
 }
 
 async function openEngine(parts: StoreParts): Promise<ComputeEngine> {
-  const [offlineStore, onlineStore] = await Promise.all([parts.offlineStore(), parts.onlineStore()])
+  const onlineStore = await parts.onlineStore()
+  const offlineStore = await parts.offlineStore()
   return openComputeEngine({ offlineStore, onlineStore })
 }
 

@@ -1,7 +1,7 @@
 import type { FeatureRepo } from '../config/feature-repo.js'
 import type { RepoConfig } from '../config/repo-config.js'
 import type { BackendContext } from '../core/backend.js'
-import { feastError } from '../core/errors.js'
+import { feastError, messageOf } from '../core/errors.js'
 import { type Logger, silentLogger } from '../core/logger.js'
 import type { RowFunction } from '../core/on-demand-feature-view.js'
 import type { ObjectStore } from '../object-stores/object-store.js'
@@ -107,12 +107,10 @@ class Parts implements StoreParts {
 
   serving(): Promise<OnlineServing> {
     return this.#once('serving', async () => {
-      const [{ createOnlineServing }, onlineStore, cache, transformations] = await Promise.all([
-        import('../serving/online-serving.js'),
-        this.onlineStore(),
-        this.registryCache(),
-        this.transformations(),
-      ])
+      const { createOnlineServing } = await import('../serving/online-serving.js')
+      const onlineStore = await this.onlineStore()
+      const cache = await this.registryCache()
+      const transformations = await this.transformations()
       const { config } = this
       return createOnlineServing({
         registry: () => cache.get(),
@@ -132,7 +130,13 @@ class Parts implements StoreParts {
       const registry = await (await this.registryCache()).get()
       const views = registry.onDemandFeatureViews(this.project)
       if (!views.some(({ transformation }) => transformation.language === 'typescript')) return new Map()
-      return functionsOf(await this.#loadFeatureRepo())
+      try {
+        return functionsOf(await this.#loadFeatureRepo())
+      } catch (error) {
+        // Everything else is still served; who asks for these views is told that they have no function here.
+        this.logger.error({ error: messageOf(error) }, 'the feature repo could not be loaded')
+        return new Map()
+      }
     })
   }
 
