@@ -7,7 +7,7 @@ import { BenchReport } from './bench-report.js'
 
 /** How long a person waits for a command: `--help`, a list of 500 views, the server; and apply of 500 views. */
 const quick = process.argv.includes('--quick')
-const ROUNDS = quick ? 3 : 25
+const ROUNDS = quick ? 5 : 25
 const APPLY_ROUNDS = quick ? 1 : 7
 const VIEWS = 500
 const FEATURES = 20

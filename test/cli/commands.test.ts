@@ -172,6 +172,30 @@ describe('looking', () => {
     )
   })
 
+  it('deletes a project and leaves the others', async () => {
+    const copy = copyOfRepo()
+    const yaml = join(copy, 'feature_store.yaml')
+    const other = join(copy, 'other.yaml')
+    writeFileSync(other, readFileSync(yaml, 'utf8').replace('project: demo', 'project: other'))
+    await feast(['-f', other, 'apply'], copy)
+    expect(
+      (await json(['projects', 'list', '--json'], copy)).map((one: { name: string }) => one.name).sort(),
+    ).toEqual(['demo', 'other'])
+    expect((await runFeast(copy, ['projects', 'delete', 'other'])).code).toBe(2)
+    expect((await runFeast(copy, ['projects', 'delete', 'othr', '--yes'])).stderr).toContain(
+      'Did you mean "other"?',
+    )
+    expect((await feast(['projects', 'delete', 'other', '--yes'], copy)).stdout).toBe(
+      "Project 'other' deleted successfully.\n",
+    )
+    expect(
+      (await json(['projects', 'list', '--json'], copy)).map((one: { name: string }) => one.name),
+    ).toEqual(['demo'])
+    expect(
+      (await feast(['get-online-features', '-e', 'user_id=7', '-f', 'spending:amount_7d'], copy)).stdout,
+    ).toMatch(/\d\.\d/)
+  })
+
   it('reads the repo named by -c, -f and the environment', async () => {
     const elsewhere = emptyFolder()
     const yaml = join(repo, 'feature_store.yaml')

@@ -22,6 +22,7 @@ const FEAST_COMMANDS = [
   ].flatMap((group) => [`${group} list`, `${group} describe`]),
   ...['enable', 'disable', 'set-state', 'list-versions'].map((verb) => `feature-views ${verb}`),
   'projects current_project',
+  'projects delete',
 ]
 
 it('has the commands of Feast under their names', () => {

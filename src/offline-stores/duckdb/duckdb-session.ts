@@ -128,7 +128,7 @@ export class DuckDBSession implements SqlSession {
       this.check(error)
       const text = messageOf(error)
       if (/^(Error: )?(Conversion|Invalid Input|Out of Range) Error/.test(text)) {
-        throw feastError('INVALID_VALUE', { message: `A value does not fit: ${text.split('\n')[0]}` }, error)
+        throw feastError('INVALID_VALUE', { message: `A value does not fit: ${headOf(text)}` }, error)
       }
       throw feastError('OFFLINE_STORE_FAILED', { store: 'DuckDB', why: text }, error)
     }
@@ -171,4 +171,10 @@ function chunkOf(
     vector.flush()
   })
   return chunk
+}
+
+/** Its first line; of a CSV file also the two that tell the row and the column. */
+function headOf(message: string): string {
+  const lines = message.split('\n')
+  return lines.slice(0, lines[0]!.includes('CSV Error') ? 3 : 1).join('; ')
 }
