@@ -146,18 +146,23 @@ export function dumpJson(records: readonly RegistryRecord[], project: string): J
 }
 
 function describeOrReason(record: RegistryRecord): JsonObject {
+  return orReason(record, () => describeJson(record))
+}
+
+function orReason<T>(record: RegistryRecord, describe: () => T): T | JsonObject {
   try {
-    return describeJson(record)
+    return describe()
   } catch (error) {
     return { name: record.name, unreadable: messageOf(error) }
   }
 }
 
 /** Each object alone: what its arm holds. */
-function infraObjects(record: RegistryRecord): readonly Json[] {
-  const json = recordJson(record)
-  const objects = (json['infraObjects'] ?? []) as readonly JsonObject[]
-  return objects.flatMap(({ infraObjectClassType: _, ...arms }) => Object.values(arms))
+function infraObjects(record: RegistryRecord): Json | readonly Json[] {
+  return orReason(record, () => {
+    const objects = (recordJson(record)['infraObjects'] ?? []) as readonly JsonObject[]
+    return objects.flatMap(({ infraObjectClassType: _, ...arms }) => Object.values(arms))
+  })
 }
 
 function sortedKeys(json: Json): Json {

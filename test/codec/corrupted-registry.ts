@@ -67,7 +67,7 @@ function expectRestServed(original: Buffer, records: readonly RegistryRecord[]):
   const names = new Set(broken.map(({ key }) => recordKeyText(key)))
   for (const { key, error } of broken) {
     expect(error.code).toBe('RECORD_UNREADABLE')
-    expect(error.message).toContain(JSON.stringify(key.name).slice(1, -1).replaceAll('\\"', '"'))
+    expect(error.message).toContain(key.name)
   }
   const sound = new Set(decodeRegistryFile(original).records.map(text))
   for (const record of records) {
