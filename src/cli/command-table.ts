@@ -280,7 +280,7 @@ const MOVE: readonly CommandSpec[] = [
       ['-h, --host <host>', 'address to listen on', { fallback: '127.0.0.1' }],
       ['-p, --port <port>', 'port to listen on', { fallback: 6566, read: readPort }],
       ['-t, --type <type>', 'kind of server', { words: ['http'], fallback: 'http' }],
-      ['--no-access-log', 'do not log requests'],
+      ['--no-access-log', 'do not log requests; they are logged from --log-level info on'],
       [
         '-w, --workers <n>',
         "accepted for Feast's sake; one process serves",
@@ -342,6 +342,13 @@ const LOOK: readonly CommandSpec[] = [
     args: [['<feature_name>', 'name of a feature']],
     options: [json],
     load: async () => (await import('./commands/features.js')).describeFeature,
+  },
+  {
+    name: 'projects delete',
+    summary: 'Delete a project: its registry records and its online data',
+    args: [name],
+    options: [yes],
+    load: async () => (await import('./commands/delete-project.js')).deleteProject,
   },
   {
     name: 'projects current_project',
