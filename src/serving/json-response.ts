@@ -2,7 +2,7 @@ import { floorSeconds } from '../codec/timestamp.js'
 import { valueJson } from '../codec/value-json.js'
 import type { Cell } from '../core/cell.js'
 import type { FeastType } from '../core/value-type.js'
-import { FRESH, fieldStatus } from './field-status.js'
+import { FRESH, fieldStatus, type RowTimes } from './field-status.js'
 import { jsonText } from './json-text.js'
 import type { OnDemandColumn, OnlineAnswer, StoredColumn } from './online-answer.js'
 import type { EchoedColumn } from './online-read.js'
@@ -10,43 +10,91 @@ import type { EchoedColumn } from './online-read.js'
 /** Feast's answer to POST /get-online-features, straight from the cells: no object per feature. */
 export function writeJsonResponse(answer: OnlineAnswer): Buffer {
   const constant = repeated(answer.rowCount)
-  let results = ''
-  let names = ''
+  const stamps = new Map<RowTimes, string>()
+  const body = new GrowingText()
+  const names: string[] = []
+  const add = (name: string, column: string) => {
+    body.add(names.length === 0 ? '{"results":[' : ',')
+    body.add(column)
+    names.push(JSON.stringify(name))
+  }
   for (const column of answer.echoed) {
-    results += `,{"values":[${echoedValues(column)}]${constant.present}`
-    names += `,${JSON.stringify(column.name)}`
+    add(column.name, `{"values":[${echoedValues(column)}]${constant.present}`)
   }
   for (const output of answer.outputs) {
-    results +=
-      output.kind === 'stored' ? storedColumn(output, answer.rowCount) : onDemandColumn(output, constant)
-    names += `,${JSON.stringify(output.name)}`
+    const isStored = output.kind === 'stored'
+    add(output.name, isStored ? storedColumn(output, constant, stamps) : onDemandColumn(output, constant))
   }
-  return Buffer.from(`{"results":[${results.slice(1)}],"metadata":{"feature_names":[${names.slice(1)}]}}`)
+  body.add(`],"metadata":{"feature_names":[${names.join()}]}}`)
+  return body.bytes()
 }
 
+/** Text becomes bytes in pieces: a long string put together from many costs more than copying its bytes. */
+class GrowingText {
+  #text = ''
+  readonly #pieces: Buffer[] = []
+
+  add(text: string): void {
+    this.#text += text
+    if (this.#text.length < PIECE_CHARACTERS) return
+    this.#pieces.push(Buffer.from(this.#text))
+    this.#text = ''
+  }
+
+  bytes(): Buffer {
+    const rest = Buffer.from(this.#text)
+    return this.#pieces.length === 0 ? rest : Buffer.concat([...this.#pieces, rest])
+  }
+}
+
+const PIECE_CHARACTERS = 8192
+
+/** What is the same in many columns, written once. */
 interface Repeated {
+  readonly rowCount: number
   /** The end of a column whose values are all there and have no event time. */
   readonly present: string
+  readonly presentStatuses: string
   readonly epochs: string
 }
 
 function repeated(rowCount: number): Repeated {
   const epochs = `],"event_timestamps":[${Array(rowCount).fill('"1970-01-01T00:00:00Z"').join()}]}`
-  return { epochs, present: `,"statuses":[${Array(rowCount).fill('"PRESENT"').join()}${epochs}` }
+  const presentStatuses = Array(rowCount).fill('"PRESENT"').join()
+  return { rowCount, epochs, presentStatuses, present: `,"statuses":[${presentStatuses}${epochs}` }
 }
 
-function storedColumn({ place, rows, times }: StoredColumn, rowCount: number): string {
+function storedColumn(
+  { place, rows: { rows, rowOf }, times }: StoredColumn,
+  { rowCount, presentStatuses }: Repeated,
+  stampsOf: Map<RowTimes, string>,
+): string {
+  const { cell } = place
   let values = ''
   let statuses = ''
-  let stamps = ''
+  let absent = 0
   for (let row = 0; row < rowCount; row++) {
-    const index = rows.rowOf === undefined ? row : rows.rowOf[row]!
-    const bytes = rows.rows[index]![place.cell]!
+    const index = rowOf === undefined ? row : rowOf[row]!
+    const bytes = rows[index]![cell]!
     values += bytes === null ? ',null' : `,${valueJson(bytes)}`
-    statuses += `,"${fieldStatus(bytes, times.states[index]!)}"`
-    stamps += `,"${times.texts[index]!}"`
+    const status = fieldStatus(bytes, times.states[index]!)
+    // Mostly all of them are there, and then there is nothing to write down.
+    if (status === 'PRESENT' && absent === 0) continue
+    if (absent++ === 0) statuses = ',"PRESENT"'.repeat(row)
+    statuses += `,"${status}"`
   }
-  return column(values, statuses, `],"event_timestamps":[${stamps.slice(1)}]}`)
+  let stamps = stampsOf.get(times)
+  if (stamps === undefined) {
+    stamps = stampsText(times, rowOf)
+    stampsOf.set(times, stamps)
+  }
+  const all = absent === 0 ? presentStatuses : statuses.slice(1)
+  return `{"values":[${values.slice(1)}],"statuses":[${all}${stamps}`
+}
+
+function stampsText({ texts }: RowTimes, rowOf: readonly number[] | undefined): string {
+  const perRow = rowOf === undefined ? texts : rowOf.map((index) => texts[index]!)
+  return `],"event_timestamps":["${perRow.join('","')}"]}`
 }
 
 function onDemandColumn({ cells }: OnDemandColumn, constant: Repeated): string {
@@ -56,11 +104,7 @@ function onDemandColumn({ cells }: OnDemandColumn, constant: Repeated): string {
     values += cell === null || cell === undefined ? ',null' : `,${valueJson(cell)}`
     statuses += cell === undefined ? ',"INVALID"' : `,"${fieldStatus(cell, FRESH)}"`
   }
-  return column(values, statuses, constant.epochs)
-}
-
-function column(values: string, statuses: string, end: string): string {
-  return `,{"values":[${values.slice(1)}],"statuses":[${statuses.slice(1)}${end}`
+  return `{"values":[${values.slice(1)}],"statuses":[${statuses.slice(1)}${constant.epochs}`
 }
 
 function echoedValues({ type, values }: EchoedColumn): string {
