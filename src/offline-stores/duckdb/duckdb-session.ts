@@ -14,7 +14,7 @@ const CHUNK_ROWS = 2048
 const BATCH_CHUNKS = 4
 
 const COPY_OPTIONS = {
-  parquet: 'FORMAT parquet, COMPRESSION zstd',
+  parquet: 'FORMAT parquet',
   csv: 'FORMAT csv, HEADER',
   json: 'FORMAT json',
 } as const
