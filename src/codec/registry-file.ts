@@ -244,51 +244,48 @@ function historyPieces(
   }
 }
 
-/** Kind, name and project of a record's bytes. undefined when they cannot be read. */
-export function recordKeyOf(kind: RecordKind, bytes: Uint8Array): RecordKey | undefined {
-  return kind === 'featureViewVersion' ? versionKey(asBuffer(bytes)) : keyOf(kind, asBuffer(bytes))
-}
-
+/** Of a damaged record: as much as it still tells. A name that is cut is none. */
 function keyOf(kind: RecordKind, content: Buffer): RecordKey | undefined {
   if (kind === 'infra') return { kind, project: '', name: '' }
   const layout = LAYOUTS[kind as keyof typeof LAYOUTS]
-  try {
-    const name = textAt(content, 0, content.length, layout.name)
-    const project = textAt(content, 0, content.length, layout.project)
-    return name === undefined || name === '' ? undefined : { kind, project: project ?? '', name }
-  } catch (error) {
-    if (error instanceof MalformedMessage) return undefined
-    throw error
-  }
+  const name = textAt(content, 0, content.length, layout.name)
+  const project = textAt(content, 0, content.length, layout.project)
+  return name === undefined || name === '' ? undefined : { kind, project: project ?? '', name }
 }
 
+/** Of a damaged record, none: another version's key would do harm. */
 function versionKey(content: Buffer): RecordKey | undefined {
+  let version = 0
   try {
-    const name = textAt(content, 0, content.length, [1])
-    if (!name) return undefined
-    const project = textAt(content, 0, content.length, [2]) ?? ''
-    let version = 0
     eachField(content, 0, content.length, (field, wireType, _start, valueStart, end) => {
       if (field === 3 && wireType === VARINT) version = readVarint32(content, valueStart, end)
     })
-    return { kind: 'featureViewVersion', project, name: `${name}@v${version}` }
   } catch (error) {
     if (error instanceof MalformedMessage) return undefined
     throw error
   }
+  const name = textAt(content, 0, content.length, [1])
+  const project = textAt(content, 0, content.length, [2]) ?? ''
+  return name ? { kind: 'featureViewVersion', project, name: `${name}@v${version}` } : undefined
 }
 
-/** The text at a path of field numbers; of several, the last, as protobuf has it. */
+/** The text at a path of field numbers: the last one, as protobuf has it, that stands before any damage. */
 function textAt(bytes: Buffer, start: number, end: number, path: readonly number[]): string | undefined {
   let found: string | undefined
   const [wanted, ...rest] = path
-  eachField(bytes, start, end, (field, wireType, _start, valueStart, fieldEnd) => {
-    if (field !== wanted || wireType !== BYTES) return
-    found =
-      rest.length === 0
-        ? readText(bytes, valueStart, fieldEnd)
-        : (textAt(bytes, valueStart, fieldEnd, rest) ?? found)
-  })
+  try {
+    eachField(bytes, start, end, (field, wireType, _start, valueStart, fieldEnd) => {
+      if (field !== wanted || wireType !== BYTES) return
+      found =
+        rest.length === 0
+          ? readText(bytes, valueStart, fieldEnd)
+          : (textAt(bytes, valueStart, fieldEnd, rest) ?? found)
+    })
+  } catch (error) {
+    if (!(error instanceof MalformedMessage)) throw error
+    const cut = error.field?.number === wanted && rest.length > 0 ? error.field : undefined
+    return cut ? (textAt(bytes, cut.valueStart, end, rest) ?? found) : found
+  }
   return found
 }
 
@@ -301,7 +298,7 @@ function located(error: unknown, file: Buffer, before: readonly Piece[]): unknow
   if (!(error instanceof MalformedMessage)) return error
   const kind = error.field && KINDS_BY_FIELD.get(error.field.number)
   if (kind && error.field) {
-    const name = firstName(kind, file.subarray(error.field.valueStart))
+    const name = keyOf(kind, file.subarray(error.field.valueStart))?.name
     return new MalformedMessage(
       `${kind}${name ? ` "${name}"` : ''} is damaged or cut short: ${error.problem}`,
       error.offset,
@@ -310,27 +307,6 @@ function located(error: unknown, file: Buffer, before: readonly Piece[]): unknow
   const last = before.findLast(({ record }) => record)?.record
   const place = last ? `after ${last.kind} "${last.name}"` : 'before its first object'
   return new MalformedMessage(`the file is damaged or cut short ${place}: ${error.problem}`, error.offset)
-}
-
-/** As much of a name as a damaged record still tells. */
-function firstName(kind: RecordKind, content: Buffer): string | undefined {
-  const [first, second] = LAYOUTS[kind as keyof typeof LAYOUTS].name
-  let found: string | undefined
-  const look = (bytes: Buffer, wanted: number | undefined, then: (value: Buffer) => void) => {
-    try {
-      eachField(bytes, 0, bytes.length, (field, wireType, _start, valueStart, end) => {
-        if (field === wanted && wireType === BYTES) then(bytes.subarray(valueStart, end))
-      })
-    } catch (error) {
-      const partial = error instanceof MalformedMessage ? error.field : undefined
-      if (partial?.number === wanted && partial) then(bytes.subarray(partial.valueStart))
-    }
-  }
-  const text = (value: Buffer) => {
-    if (value.length > 0 && value.length < 256) found ??= value.toString('utf8')
-  }
-  look(content, first, (value) => (second === undefined ? text(value) : look(value, second, text)))
-  return found
 }
 
 /**

@@ -9,6 +9,7 @@ import { isFeastError } from '../core/errors.js'
 import type { StoredView } from '../core/feature-view.js'
 import type { Field } from '../core/field.js'
 import { nowMicros } from '../core/instant.js'
+import type { AnyView } from '../core/projection.js'
 import type { OnlineStore, OnlineTable } from '../online-stores/online-store.js'
 import type { Registry } from '../registry/registry.js'
 import { diffRegistry, type RegistryDiff } from '../registry/registry-diff.js'
@@ -99,10 +100,15 @@ function knownObjects(
 ): KnownObjects {
   const own = new Map(collected.entities.map((entity) => [entity.name, entity]))
   const applied = new Map((registry?.entities(project) ?? []).map((entity) => [entity.name, entity]))
+  const storedViews = registry?.storedViews(project) ?? []
+  // From the lists, which leave out what cannot be decoded: applying it again is what mends it (R3).
+  const views = new Map<string, AnyView>(
+    [...storedViews, ...(registry?.onDemandFeatureViews(project) ?? [])].map((view) => [view.name, view]),
+  )
   return {
-    findView: (name) => registry?.findView(project, name),
+    findView: (name) => views.get(name),
     findEntity: (name) => own.get(name) ?? applied.get(name),
-    storedViews: registry?.storedViews(project) ?? [],
+    storedViews,
   }
 }
 

@@ -1,7 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from '@jest/globals'
 import { fieldHash } from '../../src/codec/field-hash.js'
+import { encodeRegistryFile } from '../../src/codec/registry-file.js'
 import {
   entity,
   Float64,
@@ -49,6 +50,33 @@ const STATS_SQL = `SELECT 1::BIGINT AS driver_id, 0.5::DOUBLE AS conv_rate, 7::B
   TIMESTAMP '2026-01-01 00:00:00' AS event_timestamp, TIMESTAMP '2026-01-01 00:00:00' AS created`
 
 describe('apply', () => {
+  it('mends a record that cannot be decoded', async () => {
+    const b = bench()
+    await b.parquet('data/stats.parquet', STATS_SQL)
+    const store = await b.open()
+    await store.apply(repoOf(driver, stats, ranking))
+    const file = join(b.path, 'data/registry.db')
+    for (const { kind, name } of [
+      { kind: 'entity', name: 'driver' },
+      { kind: 'featureView', name: 'stats' },
+      { kind: 'featureService', name: 'ranking' },
+    ] as const) {
+      const record = (await store.refreshRegistry()).record({ kind, project: 'demo', name })!
+      const put = { ...record, bytes: Buffer.concat([record.bytes, Buffer.from([0x0a, 0x7f])]) }
+      writeFileSync(file, encodeRegistryFile(readFileSync(file), [{ put }], { versionId: name, now: 1n }))
+    }
+    expect((await store.refreshRegistry()).broken()).toHaveLength(3)
+    const done = await store.apply(repoOf(driver, stats, ranking))
+    expect(
+      done.changes.map(({ action, kind, name, fields }) => [action, kind, name, fields[0]?.field]),
+    ).toEqual([
+      ['update', 'entity', 'driver', 'record'],
+      ['update', 'featureView', 'stats', 'record'],
+      ['update', 'featureService', 'ranking', 'record'],
+    ])
+    expect((await store.refreshRegistry()).broken()).toEqual([])
+  })
+
   it('creates what the repo defines, writes nothing the second time (R6)', async () => {
     const b = bench()
     await b.parquet('data/stats.parquet', STATS_SQL)
