@@ -21,6 +21,8 @@ export interface MaterializationTask {
   readonly writeRows: number
   /** Rows written since the last call. */
   readonly onRows: (rows: number) => void
+  /** Where given, the rows to come are counted beside the run, and told once. */
+  readonly onExpectedRows?: (rows: number) => void
 }
 
 export interface MaterializedRows {

@@ -88,6 +88,8 @@ export interface MaterializeRequest {
   readonly since?: Micros
   readonly concurrency?: number
   readonly onProgress?: (progress: MaterializeProgress) => void
+  /** Tells `totalRows` in the progress, at the price of one more scan of the key columns. */
+  readonly countRows?: boolean
   readonly signal?: AbortSignal
 }
 

@@ -121,6 +121,7 @@ class ViewRun {
   readonly #notices: string[]
   readonly #started = performance.now()
   #written = 0
+  #expected: number | undefined
 
   constructor(run: Run, selected: SelectedView) {
     this.#run = run
@@ -204,6 +205,11 @@ class ViewRun {
         this.#written += rows
         this.#say('rows')
       },
+      ...(request.countRows && {
+        onExpectedRows: (rows: number) => {
+          this.#expected = rows
+        },
+      }),
     }
   }
 
@@ -214,6 +220,7 @@ class ViewRun {
       start: this.#window.start,
       end: this.#window.end,
       rows: this.#written,
+      ...(this.#expected !== undefined && { totalRows: this.#expected }),
       elapsedMs: this.#elapsedMs(),
       ...(message && { message }),
     })

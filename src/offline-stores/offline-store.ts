@@ -31,6 +31,8 @@ export interface RetrievalJob {
 export interface PullJob extends RetrievalJob {
   /** Rows that a latest pull leaves out: without event time, or in the window without a whole join key (W3). */
   skippedRows(signal?: AbortSignal): Promise<number>
+  /** Rows that a latest pull will give. Scans the key and time columns: for progress that shows what is left. */
+  expectedRows(signal?: AbortSignal): Promise<number>
 }
 
 export interface PersistOptions {

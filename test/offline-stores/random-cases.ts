@@ -417,6 +417,7 @@ async function checkPull(
   }))
   expect(sorted(await rowsOf(job.batches()))).toEqual(sorted(renamed))
   expect(await job.skippedRows()).toBe(expected.skipped)
+  expect(await job.expectedRows()).toBe(expected.rows.length)
 }
 
 function sorted(rows: readonly Row[]): readonly Row[] {

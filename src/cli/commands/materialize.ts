@@ -66,7 +66,11 @@ async function run(
     const request = { ...rangeOf(), ...commonRequest(flags), signal: context.signal }
     const store = await context.store()
     if (!flags.json) await printHeader(store, request)
-    const report = await store.materialize({ ...request, onProgress: progress.update })
+    const report = await store.materialize({
+      ...request,
+      onProgress: progress.update,
+      countRows: process.stderr.isTTY === true,
+    })
     progress.end()
     if (flags.json) printJson(jsonReport(report))
     else for (const view of report.views) printView(view)

@@ -23,6 +23,8 @@ async function stream(
   const pull = offlineStore.pull(task.pull)
   const writes = new BoundedWrites(WRITES_IN_FLIGHT)
   const totals = { rows: 0, skipped: 0 }
+  // Only for people to see what is left: when counting fails, so does the pull, which says why.
+  if (task.onExpectedRows) void pull.expectedRows(signal).then(task.onExpectedRows, () => undefined)
   const write = (rows: readonly EncodedRow[]) =>
     writes.add(async () => {
       await onlineStore.write({ table: task.table, rows })

@@ -48,6 +48,14 @@ export function skippedRows(pull: PulledRows): string {
   return `SELECT count(*) FROM ${source.from} WHERE ${source.time} IS NULL${keyless}`
 }
 
+/** How many rows a latest pull gives. */
+export function expectedRows(pull: PulledRows): string {
+  const { source } = pull
+  const keys = source.keys.map(({ value }, index) => `${value} AS k${index}`)
+  const rows = `FROM ${source.from} WHERE ${[...within(pull), ...wholeKeys(source)].join(' AND ')}`
+  return `SELECT count(*) FROM (SELECT DISTINCT ${keys.join(', ') || '1 AS one'} ${rows}) AS keys`
+}
+
 function within({ source, bounds }: PulledRows): readonly string[] {
   return [
     `${source.time} IS NOT NULL`,

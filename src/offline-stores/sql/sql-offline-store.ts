@@ -14,7 +14,7 @@ import {
   type RetrievalJob,
 } from '../offline-store.js'
 import { type HistoricalPlan, historicalPlan } from './historical-plan.js'
-import { allRows, latestRows, type PulledRows, skippedRows } from './latest-rows.js'
+import { allRows, expectedRows, latestRows, type PulledRows, skippedRows } from './latest-rows.js'
 import { ENTITY_ROWS, type SqlProgram } from './point-in-time-join.js'
 import { sourceRows } from './source-rows.js'
 import type { SqlEngine, SqlSession } from './sql-engine.js'
@@ -83,17 +83,19 @@ function pullJob(engine: SqlEngine, query: PullQuery): PullJob {
     const text = query.latest ? latestRows(rows, engine.dialect) : allRows(rows, engine.dialect)
     return { fields, text, select: async () => text }
   })
+  const counted = async (count: (rows: PulledRows) => string, signal: AbortSignal | undefined) => {
+    const { rows } = await prepare()
+    const session = await engine.open(signal)
+    try {
+      return Number((await session.numbers(count(rows)))[0])
+    } finally {
+      await session.close()
+    }
+  }
   return {
     ...base,
-    skippedRows: async (signal) => {
-      const { rows } = await prepare()
-      const session = await engine.open(signal)
-      try {
-        return Number((await session.numbers(skippedRows(rows)))[0])
-      } finally {
-        await session.close()
-      }
-    },
+    skippedRows: (signal) => counted(skippedRows, signal),
+    expectedRows: (signal) => counted(expectedRows, signal),
   }
 }
 
