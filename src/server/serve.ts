@@ -70,20 +70,25 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     stopping: () => isStopping,
     tls: options.tls,
   })
+  let metricsServer: Server | undefined
   try {
+    if (options.metricsPort !== undefined) {
+      metricsServer = await serveMetrics(metrics, host, options.metricsPort)
+    }
     await app.listen({ host, port })
   } catch (error) {
+    metricsServer?.close()
     metrics.close()
+    await app.close()
     throw listenError(error, host, port)
   }
-  const metricsServer =
-    options.metricsPort === undefined ? undefined : await serveMetrics(metrics, host, options.metricsPort)
-
   const drainMs = (options.drainSeconds ?? DEFAULT_DRAIN_SECONDS) * 1000
   const stop = once(async () => {
     isStopping = true
     await sleep(FAREWELL_MS)
-    const late = setTimeout(() => void jobs.stop(), drainMs)
+    const late = setTimeout(() => {
+      void jobs.stop().finally(() => app.server.closeAllConnections())
+    }, drainMs)
     await app.close()
     clearTimeout(late)
     await jobs.stop()

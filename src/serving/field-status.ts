@@ -1,7 +1,9 @@
 import { decodeTimestamp, EPOCH_TEXT, timestampText } from '../codec/timestamp.js'
 import type { ReadGroup } from './online-plan.js'
 import type { GroupRows } from './online-read.js'
-import type { FieldStatus } from './online-serving.js'
+
+/** INVALID: an on demand feature of a view that cannot be computed here, beside features that can (Y1). */
+export type FieldStatus = 'INVALID' | 'PRESENT' | 'NULL_VALUE' | 'NOT_FOUND' | 'OUTSIDE_MAX_AGE'
 
 /** What a view's row says about all of its features. */
 export const NO_ROW = 0

@@ -1,12 +1,13 @@
-import type { Cell } from '../core/cell.js'
-import type { Micros } from '../core/instant.js'
 import type { RowFunction } from '../core/on-demand-feature-view.js'
 import type { OnlineStore } from '../online-stores/online-store.js'
 import type { Registry } from '../registry/registry.js'
 import { writeJsonResponse } from './json-response.js'
 import { answerOnline } from './online-answer.js'
 import { type OnlinePlan, planOnline, type RequestShape } from './online-plan.js'
-import { programResponse } from './program-response.js'
+import { type OnlineResponse, programResponse } from './program-response.js'
+
+export type { FieldStatus } from './field-status.js'
+export type { OnlineResponse } from './program-response.js'
 
 /** The online read path: shapes to plans, plans to rows, rows to answers. */
 export interface OnlineServing {
@@ -30,18 +31,6 @@ export interface OnlineRequest {
   /** Column → values; numbers, strings, bigints, booleans, bytes, Dates. Request data is given here as well. */
   readonly entities: Readonly<Record<string, readonly unknown[]>>
   readonly fullFeatureNames?: boolean
-}
-
-/** INVALID: an on demand feature of a view that cannot be computed here, beside features that can (Y1). */
-export type FieldStatus = 'INVALID' | 'PRESENT' | 'NULL_VALUE' | 'NOT_FOUND' | 'OUTSIDE_MAX_AGE'
-
-export interface OnlineResponse {
-  readonly columns: readonly {
-    readonly name: string
-    readonly values: readonly Cell[]
-    readonly statuses: readonly FieldStatus[]
-    readonly eventTimestamps: readonly Micros[]
-  }[]
 }
 
 export interface OnlineServingOptions {

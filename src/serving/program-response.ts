@@ -1,9 +1,18 @@
 import { timestampMicros } from '../codec/timestamp.js'
 import { decodeValue } from '../codec/value-decode.js'
 import type { Cell } from '../core/cell.js'
-import { FRESH, fieldStatus } from './field-status.js'
+import type { Micros } from '../core/instant.js'
+import { type FieldStatus, FRESH, fieldStatus } from './field-status.js'
 import { type OnDemandColumn, type OnlineAnswer, type StoredColumn, storedCells } from './online-answer.js'
-import type { FieldStatus, OnlineResponse } from './online-serving.js'
+
+export interface OnlineResponse {
+  readonly columns: readonly {
+    readonly name: string
+    readonly values: readonly Cell[]
+    readonly statuses: readonly FieldStatus[]
+    readonly eventTimestamps: readonly Micros[]
+  }[]
+}
 
 type Column = OnlineResponse['columns'][number]
 
