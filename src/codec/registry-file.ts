@@ -1,17 +1,17 @@
 import type { RecordKey, RecordKind, RegistryChange, RegistryRecord } from '../core/definition.js'
 import { recordKeyText } from '../core/definition.js'
 import type { Micros } from '../core/instant.js'
+import { decodeMessage, encodeMessage } from './proto.js'
+import { decodeTimestamp, encodeTimestamp } from './proto-time.js'
 import {
   asBuffer,
   BYTES,
   eachField,
   encodeBytesField,
   encodeTextField,
-  encodeVarintField,
   MalformedMessage,
   readText,
   readVarint32,
-  readVarint64,
   VARINT,
 } from './wire.js'
 
@@ -24,6 +24,7 @@ export interface RegistryFile {
   readonly records: readonly RegistryRecord[]
 }
 
+const TIMESTAMP = 'google.protobuf.Timestamp'
 const SCHEMA_VERSION_FIELD = 3
 const VERSION_ID_FIELD = 4
 const LAST_UPDATED_FIELD = 5
@@ -132,7 +133,10 @@ function assemble(
   const header: readonly Piece[] = [
     { field: SCHEMA_VERSION_FIELD, bytes: encodeTextField(SCHEMA_VERSION_FIELD, SCHEMA_VERSION) },
     { field: VERSION_ID_FIELD, bytes: encodeTextField(VERSION_ID_FIELD, versionId) },
-    { field: LAST_UPDATED_FIELD, bytes: encodeBytesField(LAST_UPDATED_FIELD, timestampBytes(now)) },
+    {
+      field: LAST_UPDATED_FIELD,
+      bytes: encodeBytesField(LAST_UPDATED_FIELD, encodeMessage(TIMESTAMP, encodeTimestamp(now))),
+    },
   ]
   const history = pieces.filter(({ inHistory }) => inHistory)
   const rest = pieces.filter(({ inHistory }) => !inHistory)
@@ -164,15 +168,6 @@ function joined(pieces: readonly Piece[]): Buffer {
   return Buffer.concat(pieces.map(({ bytes }) => bytes))
 }
 
-function timestampBytes(micros: Micros): Buffer {
-  const nanos = Number(((micros % 1_000_000n) + 1_000_000n) % 1_000_000n) * 1000
-  const seconds = (micros - BigInt(nanos / 1000)) / 1_000_000n
-  return Buffer.concat([
-    ...(seconds === 0n ? [] : [encodeVarintField(1, seconds)]),
-    ...(nanos === 0 ? [] : [encodeVarintField(2, nanos)]),
-  ])
-}
-
 function parseFile(bytes: Uint8Array): Parsed {
   if (bytes.length === 0) throw new MalformedMessage('the file is empty', 0)
   const file = asBuffer(bytes)
@@ -182,8 +177,9 @@ function parseFile(bytes: Uint8Array): Parsed {
   try {
     eachField(file, 0, file.length, (field, wireType, start, valueStart, end) => {
       if (field === VERSION_ID_FIELD && wireType === BYTES) versionId = readText(file, valueStart, end)
-      if (field === LAST_UPDATED_FIELD && wireType === BYTES)
-        lastUpdated = readTimestamp(file, valueStart, end)
+      if (field === LAST_UPDATED_FIELD && wireType === BYTES) {
+        lastUpdated = decodeTimestamp(decodeMessage(TIMESTAMP, file.subarray(valueStart, end)))
+      }
       pieces.push(...piecesOf(file, field, wireType, start, valueStart, end, pieces))
     })
   } catch (error) {
@@ -328,15 +324,4 @@ function checkComplete(pieces: readonly Piece[], versionId: string): void {
       : 'it holds nothing that is known',
     end,
   )
-}
-
-function readTimestamp(bytes: Buffer, start: number, end: number): Micros {
-  let seconds = 0n
-  let nanos = 0
-  eachField(bytes, start, end, (field, wireType, _start, valueStart, fieldEnd) => {
-    if (wireType !== VARINT) return
-    if (field === 1) seconds = BigInt.asIntN(64, readVarint64(bytes, valueStart, fieldEnd))
-    if (field === 2) nanos = readVarint32(bytes, valueStart, fieldEnd)
-  })
-  return seconds * 1_000_000n + BigInt(Math.trunc(nanos / 1000))
 }
