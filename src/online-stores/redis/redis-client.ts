@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { feastError } from '../../core/errors.js'
 import type { RedisAddress } from './redis-connection.js'
 import { isPassing, NodeUnavailable, replyError } from './redis-failure.js'
@@ -181,7 +181,11 @@ class Attempts {
     const pause = Math.min(MAX_PAUSE_MS, MIN_PAUSE_MS * 2 ** attempt) * (0.5 + Math.random() / 2)
     const wakeAt = Math.max(now + pause, nextTry)
     const isLongAway = error instanceof NodeUnavailable && now - error.since >= this.#set.timeoutMs
-    if (error && (isLongAway || wakeAt >= this.#deadline)) throw error
+    if (error && (isLongAway || wakeAt >= this.#deadline)) {
+      // A caller that tries again at once must not keep the event loop from connecting.
+      await setImmediate()
+      throw error
+    }
     if (wakeAt >= this.#deadline) {
       const why = 'the slots of the cluster keep moving'
       throw feastError('ONLINE_STORE_UNAVAILABLE', { store: 'Redis Cluster', why })
