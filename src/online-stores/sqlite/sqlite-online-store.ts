@@ -13,7 +13,16 @@ import type {
   OnlineWriteBatch,
   ReadShape,
 } from '../online-store.js'
-import { columnsOf, createTable, missingColumns, quoted, readSql, tableName } from './sqlite-tables.js'
+import {
+  addColumns,
+  columnsByTable,
+  columnsOf,
+  createTable,
+  missingColumns,
+  quoted,
+  readSql,
+  tableName,
+} from './sqlite-tables.js'
 import { dropSubseconds, SqliteWriter, SUBSECOND_TABLE } from './sqlite-writer.js'
 
 export interface SqliteOnlineStoreOptions {
@@ -70,11 +79,17 @@ export class SqliteOnlineStore implements OnlineStore {
     this.#guarded(() => {
       const db = this.#open()
       const { hasNumbers } = this.#options
-      const names = tables.map((table) => this.#tableName(table.name))
-      const wanting = names.filter((name) => missingColumns(db, name, hasNumbers).length > 0)
+      const present = columnsByTable(db)
+      const wanting = tables
+        .map((table) => this.#tableName(table.name))
+        .map((name) => ({ name, missing: missingColumns(present.get(name) ?? new Set(), hasNumbers) }))
+        .filter(({ missing }) => missing.length > 0)
       if (wanting.length === 0) return
       inTransaction(db, () => {
-        for (const name of wanting) createTable(db, name, hasNumbers)
+        for (const { name, missing } of wanting) {
+          if (present.has(name)) addColumns(db, name, missing)
+          createTable(db, name, hasNumbers)
+        }
       })
       this.#forgetStatements()
     })

@@ -19,23 +19,41 @@ export function createTable(db: DatabaseSyncInstance, table: string, hasNumbers:
     `CREATE TABLE IF NOT EXISTS ${quoted(table)} (entity_key BLOB, feature_name TEXT, value BLOB, value_text TEXT, ${numbers} vector_value BLOB, event_ts timestamp, created_ts timestamp,  PRIMARY KEY(entity_key, feature_name))`,
   )
   db.exec(`CREATE INDEX IF NOT EXISTS ${quoted(`${table}_ek`)} ON ${quoted(table)} (entity_key)`)
-  for (const { name, type } of missingColumns(db, table, hasNumbers)) {
+}
+
+/** Gives a table of an earlier release of Feast the columns that it lacks. */
+export function addColumns(db: DatabaseSyncInstance, table: string, missing: readonly Column[]): void {
+  for (const { name, type } of missing) {
     db.exec(`ALTER TABLE ${quoted(table)} ADD COLUMN ${quoted(name)} ${type}`)
   }
 }
 
+export interface Column {
+  readonly name: string
+  readonly type: string
+}
+
 /** Columns that tables of earlier releases of Feast lack. */
-export function missingColumns(
-  db: DatabaseSyncInstance,
-  table: string,
-  hasNumbers: boolean,
-): readonly { readonly name: string; readonly type: string }[] {
-  const present = new Set(columnsOf(db, table))
+export function missingColumns(present: ReadonlySet<string>, hasNumbers: boolean): readonly Column[] {
   const wanted = [
     { name: 'value_text', type: 'TEXT' },
     ...(hasNumbers ? [{ name: 'value_num', type: 'REAL' }] : []),
   ]
   return wanted.filter(({ name }) => !present.has(name))
+}
+
+/** Every table of the file with its columns: one look, however many tables there are. */
+export function columnsByTable(db: DatabaseSyncInstance): ReadonlyMap<string, ReadonlySet<string>> {
+  const tables = new Map<string, Set<string>>()
+  const rows = db.prepare(
+    "SELECT m.name AS tbl, c.name AS col FROM sqlite_master AS m, pragma_table_info(m.name) AS c WHERE m.type = 'table'",
+  )
+  for (const { tbl, col } of rows.all() as { tbl: string; col: string }[]) {
+    const columns = tables.get(tbl)
+    if (columns) columns.add(col)
+    else tables.set(tbl, new Set([col]))
+  }
+  return tables
 }
 
 /** None when there is no such table. */
