@@ -45,7 +45,7 @@ export class RedisConnection {
   readonly #socket: net.Socket
   readonly #node: string
   readonly #onClose: () => void
-  #pending: Pending[] = []
+  #pending: (Pending | undefined)[] = []
   #head = 0
   #pendingBytes = 0
   #lastByteAt = Date.now()
@@ -194,7 +194,8 @@ export class RedisConnection {
     pending.replies?.push(reply)
     if (--pending.left > 0) return
     this.#pendingBytes -= pending.bytes
-    this.#head++
+    // Let go at once: a thousand answered requests would hold their replies, and the collector would copy them.
+    this.#pending[this.#head++] = undefined
     if (this.#head === this.#pending.length) {
       this.#pending = []
       this.#head = 0
