@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { DuckDBInstance } from '@duckdb/node-api'
@@ -6,10 +6,11 @@ import { parseInstant } from '../../src/core/instant.js'
 
 const ROOT = resolve(fileURLToPath(import.meta.url), '../../..')
 
-/** Folder of the credit scoring data: `FEAST_CREDIT_DATA`, or beside the repository; undefined where it is not. */
+/** Folder of the credit scoring data: `FEAST_CREDIT_DATA`, or `data/credit` in a folder beside the repository. */
 export function creditDataFolder(): string | undefined {
-  const folder = process.env['FEAST_CREDIT_DATA'] ?? resolve(ROOT, '../shared/data/credit')
-  return existsSync(join(folder, 'loan_table.parquet')) ? folder : undefined
+  const beside = readdirSync(resolve(ROOT, '..')).map((name) => resolve(ROOT, '..', name, 'data/credit'))
+  const folders = process.env['FEAST_CREDIT_DATA'] ? [process.env['FEAST_CREDIT_DATA']] : beside
+  return folders.find((folder) => existsSync(join(folder, 'loan_table.parquet')))
 }
 
 export type Plain = string | number | bigint | null
