@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { VERSION } from '../core/version.js'
 import { type CliContext, type GlobalOptions, LOG_LEVELS } from './cli-context.js'
 import { COMMANDS, type CommandSpec, GROUPS, type OptionSpec } from './command-table.js'
 
@@ -7,6 +8,7 @@ export function makeProgram(open: (globals: GlobalOptions) => CliContext): Comma
   const program = withHelp(new Command('feast'))
     .description('Feast feature store: define, materialize and serve features.')
     .enablePositionalOptions()
+    .version(VERSION, '--version', 'print the version')
     .exitOverride()
     .option('-c, --chdir <dir>', 'feature repo to work in; also FEATURE_REPO_DIR_ENV_VAR')
     .option('-f, --feature-store-yaml <file>', 'feature_store.yaml elsewhere; also FEAST_FS_YAML_FILE_PATH')

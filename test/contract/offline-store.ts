@@ -547,6 +547,18 @@ export function offlineStoreContract(name: string, open: () => Promise<OfflineSt
       }
     })
 
+    it('keeps the sign of zero, in numbers, lists and structs, whatever the ties are ordered by', async () => {
+      const types = { number: Float64, list: ArrayOf(Float64), struct: Struct({ a: Float64 }) }
+      const columns = Object.entries(types).map(([name, type]) => ({ name, type }))
+      const row: Row = { k: 1n, number: -0, list: [-0, 0, null], struct: { a: -0 } }
+      const source = await harness.table([K, TS, C, ...columns], [{ ...row, ts: T, c: T }])
+      const features = columns.map(({ name, type }) => ({ column: name, name, output: name, type }))
+      const latest = await pulled({ source, createdColumn: 'c', features })
+      expect(latest).toEqual([{ ...row, __event_timestamp: T, __created_timestamp: T }])
+      const joined = await join([{ ...(await view([])), source, createdColumn: 'c', features }], [at(1n)])
+      expect(joined).toEqual([{ ...row, event_timestamp: T }])
+    })
+
     it('M3 newest NULL', async () => {
       const source = await harness.table(
         [K, TS, V],

@@ -19,9 +19,15 @@ export const duckdbDialect: SqlDialect = {
   pairFirst: (pair) => `struct_extract(${pair}, 'first')`,
   pairSecond: (pair) => `struct_extract(${pair}, 'second')`,
   key,
-  // A sort gives its columns back from the sort key, which knows one zero: -0.0 would come out as 0.0.
+  // A sort gives its columns back from the sort key, which knows one zero: -0.0 would come out as 0.0. Ordering by
+  // what only the expression's reader knows to be the column keeps the column as it is.
   orderable: (expression, type) =>
-    type.kind === 'float' || type.kind === 'double' ? `(${expression} + 0)` : expression,
+    holdsFloats(type) ? `CASE WHEN ${expression} IS NOT NULL THEN ${expression} END` : expression,
+}
+
+function holdsFloats({ kind, element, fields, key, value }: SqlType): boolean {
+  if (kind === 'float' || kind === 'double') return true
+  return [element, key, value, ...Object.values(fields ?? {})].some((inner) => inner && holdsFloats(inner))
 }
 
 function micros(expression: string, type: SqlType): string | undefined {
