@@ -1,4 +1,4 @@
-import { it } from '@jest/globals'
+import { afterEach, it } from '@jest/globals'
 import { seededRandom } from '../compat/random.js'
 import { RedisServer, startCluster } from '../redis-server.js'
 import { describeWithRedis, openRedis } from './redis-open.js'
@@ -7,29 +7,39 @@ import { interleave } from './two-writers.js'
 const ROUNDS = 1
 const ENTITIES = 10_000
 
+const cleanup: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  for (const undo of cleanup.splice(0).reverse()) await undo()
+})
+
+async function twoStores(options: Record<string, unknown>) {
+  const stores = await Promise.all([openRedis(options), openRedis(options)])
+  cleanup.push(() => Promise.all(stores.map((store) => store.close())))
+  return stores
+}
+
 describeWithRedis('two writers of one Redis', () => {
   it(`end with the newest row in ${ROUNDS * ENTITIES} interleavings`, async () => {
     const random = seededRandom('two writers')
     const server = await RedisServer.start()
-    const stores = await Promise.all([0, 1].map(() => openRedis({ connection_string: server.address })))
+    cleanup.push(() => server.stop())
+    // They are to be right, not fast.
+    const stores = await twoStores({ connection_string: `${server.address},socket_timeout=60` })
     for (let round = 0; round < ROUNDS; round++) {
       await server.call('FLUSHALL')
-      await interleave([stores[0]!, stores[1]!], ENTITIES, random)
+      await interleave(stores, ENTITIES, random)
     }
-    await Promise.all(stores.map((store) => store.close()))
-    await server.stop()
   }, 3_600_000)
 
   it(`and on a cluster, in ${(ROUNDS * ENTITIES) / 5}`, async () => {
     const random = seededRandom('two writers of a cluster')
     const nodes = await startCluster()
-    const options = { redis_type: 'redis_cluster', connection_string: nodes[0]!.address }
-    const stores = await Promise.all([0, 1].map(() => openRedis(options)))
+    cleanup.push(() => Promise.all(nodes.map((node) => node.stop())))
+    const connection_string = `${nodes[0]!.address},socket_timeout=60`
+    const stores = await twoStores({ redis_type: 'redis_cluster', connection_string })
     for (let round = 0; round < ROUNDS; round++) {
       await Promise.all(nodes.map((node) => node.call('FLUSHALL')))
-      await interleave([stores[0]!, stores[1]!], ENTITIES / 5, random)
+      await interleave(stores, ENTITIES / 5, random)
     }
-    await Promise.all(stores.map((store) => store.close()))
-    await Promise.all(nodes.map((node) => node.stop()))
   }, 3_600_000)
 })

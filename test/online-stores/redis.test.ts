@@ -1,21 +1,10 @@
-import { afterAll, beforeAll, describe, it } from '@jest/globals'
-import { silentLogger } from '../../src/core/logger.js'
-import { openOnlineStore } from '../../src/online-stores/index.js'
-import type { OnlineStore } from '../../src/online-stores/online-store.js'
+import { afterAll, beforeAll } from '@jest/globals'
 import { onlineStoreContract } from '../contract/online-store.js'
-import {
-  hasRedis,
-  NO_REDIS,
-  RedisServer,
-  type SentinelGroup,
-  startCluster,
-  startSentinels,
-} from '../redis-server.js'
+import { RedisServer, type SentinelGroup, startCluster, startSentinels } from '../redis-server.js'
+import { describeWithRedis, openRedis } from './redis-open.js'
 
-function open(options: Record<string, unknown>, project = 'demo'): Promise<OnlineStore> {
-  const context = { project, repoPath: '/', entityKeyVersion: 3 as const, logger: silentLogger }
-  return openOnlineStore({ type: 'redis', options }, context)
-}
+/** Time enough for a machine that is busy with other tests. */
+const PATIENT = 'socket_timeout=30'
 
 function contract(
   name: string,
@@ -23,18 +12,15 @@ function contract(
   masters: () => readonly RedisServer[],
 ) {
   onlineStoreContract(name, {
-    open: () => open(options()),
-    again: () => open(options()),
+    open: () => openRedis(options()),
+    again: () => openRedis(options()),
     async clean() {
       await Promise.all(masters().map((server) => server.call('FLUSHALL')))
     },
   })
 }
 
-const suite = (name: string, body: () => void) =>
-  hasRedis ? describe(name, body) : it.skip(`${name} (${NO_REDIS})`, () => {})
-
-suite('one server', () => {
+describeWithRedis('one server', () => {
   let server: RedisServer
   beforeAll(async () => {
     server = await RedisServer.start()
@@ -42,12 +28,12 @@ suite('one server', () => {
   afterAll(() => server.stop())
   contract(
     'Redis',
-    () => ({ connection_string: server.address }),
+    () => ({ connection_string: `${server.address},${PATIENT}` }),
     () => [server],
   )
 })
 
-suite('a cluster of three masters', () => {
+describeWithRedis('a cluster of three masters', () => {
   let nodes: readonly RedisServer[] = []
   beforeAll(async () => {
     nodes = await startCluster()
@@ -55,12 +41,12 @@ suite('a cluster of three masters', () => {
   afterAll(() => Promise.all(nodes.map((node) => node.stop())))
   contract(
     'Redis Cluster',
-    () => ({ redis_type: 'redis_cluster', connection_string: nodes[0]!.address }),
+    () => ({ redis_type: 'redis_cluster', connection_string: `${nodes[0]!.address},${PATIENT}` }),
     () => nodes,
   )
 })
 
-suite('sentinels', () => {
+describeWithRedis('sentinels', () => {
   let group: SentinelGroup
   beforeAll(async () => {
     group = await startSentinels()
@@ -70,7 +56,7 @@ suite('sentinels', () => {
     'Redis behind Sentinel',
     () => ({
       redis_type: 'redis_sentinel',
-      connection_string: group.sentinels.map(({ address }) => address).join(','),
+      connection_string: [...group.sentinels.map(({ address }) => address), PATIENT].join(','),
     }),
     () => group.data.slice(0, 1),
   )

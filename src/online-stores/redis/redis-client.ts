@@ -2,7 +2,7 @@ import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { feastError } from '../../core/errors.js'
 import type { RedisAddress } from './redis-connection.js'
 import { isPassing, NodeUnavailable, replyError } from './redis-failure.js'
-import { inTime, type RedisLink } from './redis-link.js'
+import { inTime, type RedisLink, slow } from './redis-link.js'
 import type { Channel, RedisRouter } from './redis-router.js'
 import { ErrorReply, encodeCommand, type Reply } from './resp.js'
 
@@ -99,7 +99,7 @@ class Attempts {
   ): Promise<readonly (readonly [RedisLink | undefined, readonly number[]])[]> {
     try {
       const waiting = this.#router.ready()
-      if (waiting) await inTime(waiting, this.#deadline, 'the cluster')
+      if (waiting) await inTime(waiting, this.#deadline, () => slow('its cluster nodes'))
       const { keys, channel } = this.#set
       if (!this.#router.isSharded) return [[this.#router.route(keys[0]!, channel), indexes]]
       const groups = new Map<RedisLink, number[]>()

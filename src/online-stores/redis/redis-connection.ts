@@ -213,8 +213,14 @@ export class RedisConnection {
     this.#timer = setTimeout(() => this.#wake(), Math.max(1, time - Date.now()))
   }
 
+  /** When this process was held up, answers may lie in the socket unread: they are taken in first. */
   #wake(): void {
     this.#timerAt = Number.POSITIVE_INFINITY
+    setImmediate(() => this.#expire())
+  }
+
+  #expire(): void {
+    if (this.#closed) return
     const now = Date.now()
     let next = Number.POSITIVE_INFINITY
     for (let i = this.#head; i < this.#pending.length; i++) {

@@ -34,7 +34,7 @@ export class RedisLink {
   request(payload: () => Buffer, count: number, deadline: number): Promise<Reply[]> {
     const connection = this.#connection
     if (connection?.isOpen) return connection.request(payload(), count, deadline)
-    return inTime(this.#connect(), deadline, this.node).then((opened) =>
+    return inTime(this.#connect(), deadline, () => this.#failure ?? slow(this.node)).then((opened) =>
       opened.request(payload(), count, deadline),
     )
   }
@@ -95,10 +95,13 @@ export class RedisLink {
 }
 
 /** Opening a connection may take several attempts at several hosts; the caller has less time. */
-export function inTime<T>(work: Promise<T>, deadline: number, node: string): Promise<T> {
+export function inTime<T>(work: Promise<T>, deadline: number, late: () => NodeUnavailable): Promise<T> {
   return new Promise((resolve, reject) => {
-    const late = () => reject(new NodeUnavailable(node, 'no connection in time', Date.now()))
-    const timer = setTimeout(late, Math.max(1, deadline - Date.now()))
+    const timer = setTimeout(() => reject(late()), Math.max(1, deadline - Date.now()))
     work.then(resolve, reject).finally(() => clearTimeout(timer))
   })
+}
+
+export function slow(node: string): NodeUnavailable {
+  return new NodeUnavailable(node, 'no connection in time', Date.now())
 }
