@@ -20,7 +20,7 @@ describe(`random joins and pulls against the oracle (seed ${seed})`, () => {
     const store = sqlOfflineStore(new DuckDBEngine({ threads: 2 }, tables.folder))
     await checkRandomCases(store, tables, { cases: 1000, seed })
     await store.close()
-  })
+  }, 300_000)
 
   it('without ASOF, as for other engines', async () => {
     const engine = Object.assign(new DuckDBEngine({ threads: 2 }, tables.folder), {
@@ -29,5 +29,5 @@ describe(`random joins and pulls against the oracle (seed ${seed})`, () => {
     const store = sqlOfflineStore(engine)
     await checkRandomCases(store, tables, { cases: 500, seed: seed + 1 })
     await store.close()
-  })
+  }, 300_000)
 })
