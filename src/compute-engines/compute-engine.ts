@@ -1,7 +1,13 @@
 import type { EncodedRows } from '../codec/rows.js'
 import type { ColumnBatch } from '../core/cell.js'
-import type { PullQuery } from '../offline-stores/offline-store.js'
-import type { OnlineTable } from '../online-stores/online-store.js'
+import type { OfflineStore, PullQuery } from '../offline-stores/offline-store.js'
+import type { OnlineStore, OnlineTable } from '../online-stores/online-store.js'
+
+/** What an engine moves rows from and to. */
+export interface EngineStores {
+  readonly offlineStore: OfflineStore
+  readonly onlineStore: OnlineStore
+}
 
 /** Moves the rows of one view from the offline to the online store. */
 export interface ComputeEngine {

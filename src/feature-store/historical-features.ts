@@ -4,7 +4,6 @@ import type { StoredView } from '../core/feature-view.js'
 import type { Field } from '../core/field.js'
 import type { OnDemandFeatureView } from '../core/on-demand-feature-view.js'
 import type { Projection } from '../core/projection.js'
-import type { FeastType } from '../core/value-type.js'
 import type {
   EntityRows,
   HistoricalQuery,
@@ -13,7 +12,7 @@ import type {
 } from '../offline-stores/offline-store.js'
 import type { Registry } from '../registry/registry.js'
 import type { HistoricalRequest } from './feature-store.js'
-import { onDemandJob } from './on-demand-job.js'
+import { type OnDemandOutputs, onDemandJob } from './on-demand-job.js'
 import { joinKeyFields, rowsOf, sourceColumn } from './source-columns.js'
 import type { StoreParts } from './store-parts.js'
 
@@ -33,13 +32,6 @@ export interface HistoricalPlan {
   readonly query: HistoricalQuery
   /** Computed over the joined rows, in order. */
   readonly onDemand: readonly OnDemandOutputs[]
-}
-
-export interface OnDemandOutputs {
-  readonly view: OnDemandFeatureView
-  /** What the function sees: its names, and the joined columns that hold them. */
-  readonly inputs: readonly { readonly name: string; readonly column: string; readonly type: FeastType }[]
-  readonly outputs: readonly { readonly feature: Field; readonly column: string }[]
 }
 
 export interface HistoricalContext {

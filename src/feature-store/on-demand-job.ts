@@ -1,12 +1,19 @@
 import type { Cell, ColumnBatch } from '../core/cell.js'
 import { feastError } from '../core/errors.js'
 import { type Field, field } from '../core/field.js'
-import type { RowFunction } from '../core/on-demand-feature-view.js'
+import type { OnDemandFeatureView, RowFunction } from '../core/on-demand-feature-view.js'
 import type { FeastType } from '../core/value-type.js'
 import { writeBatches } from '../offline-stores/index.js'
 import type { RetrievalJob } from '../offline-stores/offline-store.js'
 import { applyOnDemand, rowFunctionOf } from '../serving/on-demand.js'
-import type { OnDemandOutputs } from './historical-features.js'
+
+/** What an on demand view adds to the rows of a join. */
+export interface OnDemandOutputs {
+  readonly view: OnDemandFeatureView
+  /** What the function sees: its names, and the joined columns that hold them. */
+  readonly inputs: readonly { readonly name: string; readonly column: string; readonly type: FeastType }[]
+  readonly outputs: readonly { readonly feature: Field; readonly column: string }[]
+}
 
 /**
  * Appends on demand features to the rows of a job, batch by batch.
