@@ -188,14 +188,15 @@ async function stepsTo(
     changes: [...found.changes, ...infraChange(registry, onlineStore, wanted, remove)],
     remove,
     infra: [
-      ...create.map((table) => ({ action: 'create' as const, table: nameIn(onlineStore, table) })),
-      ...remove.map((table) => ({ action: 'delete' as const, table: nameIn(onlineStore, table) })),
+      ...listed(onlineStore, create).map((table) => ({ action: 'create' as const, table })),
+      ...listed(onlineStore, remove).map((table) => ({ action: 'delete' as const, table })),
     ],
   }
 }
 
-function nameIn(onlineStore: OnlineStore | undefined, table: OnlineTable): string {
-  return onlineStore?.infra([table])[0]?.name ?? table.name
+/** Some stores, such as Redis, have nothing to make or drop. */
+function listed(onlineStore: OnlineStore | undefined, tables: readonly OnlineTable[]): readonly string[] {
+  return onlineStore?.infra(tables).map(({ name }) => name) ?? []
 }
 
 /** As Feast: every view but label views that are not online. */
