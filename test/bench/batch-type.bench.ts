@@ -8,7 +8,7 @@ import type { Cell, ColumnBatch } from '../../src/core/cell.js'
 import { fileSource } from '../../src/core/data-source.js'
 import { type FeastType, Float64, Int64, StringType } from '../../src/core/value-type.js'
 import { openOfflineStore } from '../../src/offline-stores/index.js'
-import { BenchReport, seconds } from './bench-report.js'
+import { BenchReport, takeTurns } from './bench-report.js'
 
 /**
  * Which batch flows from a store to the writers: plain columns of cells, or Arrow vectors. DuckDB's Node package gives
@@ -91,11 +91,13 @@ async function main(): Promise<void> {
       })
       .batches()
   const report = new BenchReport('batch-type')
-  const plain = await seconds(REPEATS, async () => {
-    for await (const batch of batches()) encode(batch)
-  })
-  const viaArrow = await seconds(REPEATS, async () => {
-    for await (const batch of batches()) encode(fromArrow(batch, toArrow(batch)))
+  const { plain, viaArrow } = await takeTurns(REPEATS, {
+    plain: async () => {
+      for await (const batch of batches()) encode(batch)
+    },
+    viaArrow: async () => {
+      for await (const batch of batches()) encode(fromArrow(batch, toArrow(batch)))
+    },
   })
   const name = `DuckDB to encoded rows, ${ROWS} rows x ${FEATURES.length}`
   report.row({ name, unit: 's', ours: plain, rival: viaArrow, rivalName: 'through Arrow vectors' })

@@ -67,14 +67,22 @@ function line(name: string, ours: string, rival: string, ratio: string, rivalNam
   return `${name.padEnd(52)} ${ours.padEnd(26)} ${rival.padEnd(26)} ${ratio.padEnd(9)} ${rivalName}`.trimEnd()
 }
 
-/** Wall-clock seconds of each of `times` runs, after one that does not count. */
-export async function seconds(times: number, run: () => Promise<unknown>, warmUp = true): Promise<number[]> {
-  if (warmUp) await run()
-  const taken: number[] = []
-  for (let count = 0; count < times; count++) {
-    const start = performance.now()
-    await run()
-    taken.push((performance.now() - start) / 1000)
+/**
+ * Wall-clock seconds of each of `rounds` runs of every contestant. They take turns, so that a machine that is busier
+ * for a while is so for all of them.
+ */
+export async function takeTurns<Name extends string>(
+  rounds: number,
+  contestants: Readonly<Record<Name, () => Promise<unknown>>>,
+): Promise<Record<Name, number[]>> {
+  const names = Object.keys(contestants) as Name[]
+  const taken = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<Name, number[]>
+  for (let round = 0; round < rounds; round++) {
+    for (const name of names) {
+      const start = performance.now()
+      await contestants[name]()
+      taken[name].push((performance.now() - start) / 1000)
+    }
   }
   return taken
 }
