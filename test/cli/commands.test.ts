@@ -410,3 +410,36 @@ it('a Python feature repo is served from its registry, with no TypeScript at all
     await json(['get-online-features', '-e', 'user_id=7', '-f', 'spending:amount_7d'], copy),
   ).toMatchObject({ user_id: [7] })
 })
+
+describe('a registry that Python made, without its repo', () => {
+  let made: string
+  beforeAll(() => {
+    made = emptyFolder()
+    const vector = new URL('../compat/vectors/registry-all-kinds.json', import.meta.url)
+    writeFileSync(
+      join(made, 'registry.pb'),
+      Buffer.from(JSON.parse(readFileSync(vector, 'utf8')).file, 'hex'),
+    )
+    writeFileSync(
+      join(made, 'feature_store.yaml'),
+      'project: p\nprovider: local\nregistry: registry.pb\nonline_store: { type: sqlite, path: online.db }\n',
+    )
+  })
+
+  it('materialize counts the views it takes: no label views; of an unknown one it says nothing', async () => {
+    const all = await runFeast(made, ['materialize', '2024-01-01', '2024-01-02'])
+    expect(all.stdout).toContain('Materializing 5 feature views from')
+    const unknown = await runFeast(made, ['materialize', '2024-01-01', '2024-01-02', '-v', 'nope'])
+    expect(unknown).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('"nope"') })
+  })
+
+  it('a feature of a view in Python is not passed off as a null', async () => {
+    const { code, stderr } = await runFeast(made, [
+      ...['get-online-features', '-e', 'driver_id=1', '-f', 'fv:i', '-f', 'od_python:o2'],
+    ])
+    expect({ code, stderr }).toEqual({
+      code: 0,
+      stderr: 'Warning: no value, as their on demand feature view cannot be computed here: o2\n',
+    })
+  })
+})

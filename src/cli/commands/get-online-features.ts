@@ -1,6 +1,6 @@
 import type { CliContext } from '../cli-context.js'
 import { usageError } from '../exit-error.js'
-import { print } from '../output.js'
+import { print, printNotice } from '../output.js'
 
 interface OnlineFlags {
   readonly entities?: readonly string[]
@@ -29,12 +29,23 @@ export async function getOnlineFeatures(
     ...(flags.featureService ? { featureService: flags.featureService } : {}),
   })
   const text = body.toString('utf8')
-  print(flags.json ? text : columnsText(text))
+  if (flags.json) return print(text)
+  print(columnsText(text))
+  printNotComputed(JSON.parse(text) as Answer)
 }
 
 interface Answer {
   readonly metadata: { readonly feature_names: readonly string[] }
-  readonly results: readonly { readonly values: readonly unknown[] }[]
+  readonly results: readonly { readonly values: readonly unknown[]; readonly statuses: readonly string[] }[]
+}
+
+/** Without it, a feature of a view in Python looks like one whose value is null. */
+function printNotComputed({ metadata, results }: Answer): void {
+  const names = metadata.feature_names.filter((_, i) => results[i]?.statuses.includes('INVALID'))
+  if (names.length === 0) return
+  printNotice(
+    `Warning: no value, as their on demand feature view cannot be computed here: ${names.join(', ')}`,
+  )
 }
 
 /** Feast's command prints names and values only. Numbers keep the digits they came with. */

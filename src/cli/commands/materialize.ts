@@ -7,6 +7,7 @@ import type {
   MaterializeRequest,
   MaterializeViewReport,
 } from '../../feature-store/feature-store.js'
+import { selectViews } from '../../feature-store/materialization-selection.js'
 import type { CliContext } from '../cli-context.js'
 import { ExitError, usageError } from '../exit-error.js'
 import { count, materializeProgress, seconds } from '../materialize-progress.js'
@@ -101,12 +102,9 @@ function commonRequest(flags: MaterializeFlags): Partial<MaterializeRequest> {
   }
 }
 
-async function printHeader(
-  store: FeatureStore,
-  { mode, start, end, views }: MaterializeRequest,
-): Promise<void> {
-  const registry = await store.registry()
-  const many = views ?? registry.storedViews(store.project).filter(({ online, enabled }) => online && enabled)
+async function printHeader(store: FeatureStore, request: MaterializeRequest): Promise<void> {
+  const { mode, start, end } = request
+  const many = selectViews(await store.registry(), store, request)
   const into = store.config.onlineStore?.type ?? 'missing'
   const from = mode === 'range' && start !== undefined ? ` from ${emphasis(timeText(start))}` : ''
   const to = end === undefined ? '' : ` to ${emphasis(timeText(end))}`
