@@ -161,7 +161,7 @@ const CATALOGUE = {
   PYTHON_TRANSFORMATION: kind(
     { ...badRequest, grpc: 'FAILED_PRECONDITION' },
     ({ view }: { view: string }) =>
-      `On demand feature view "${view}" is written in Python and cannot be computed here; set feature_server.transformation_service_endpoint to a running \`feast serve_transformations\`, or rewrite it in TypeScript.`,
+      `On demand feature view "${view}" is written in Python and cannot be computed here; rewrite it in TypeScript, or leave its features out.`,
   ),
   TRANSFORMATION_UNAVAILABLE: kind(
     { ...badRequest, grpc: 'FAILED_PRECONDITION' },
@@ -314,7 +314,7 @@ const CATALOGUE = {
   SOURCE_UNSUPPORTED: kind(
     badRequest,
     ({ source, type, store }: { source: string; type: string; store: string }) =>
-      `Data source "${source}" is a ${type}, which the ${store} offline store cannot read.`,
+      `Data source "${source}" (${type}) cannot be read by the ${store} offline store.`,
   ),
   FILE_NOT_READABLE: kind(badRequest, ({ path, why }: { path: string; why: string }) => `${path}: ${why}`),
   FILE_EXISTS: kind(
