@@ -453,6 +453,16 @@ describe('DuckDB offline store: files, types, results', () => {
       ])
     })
 
+    it('to a folder that looks partitioned, but is not said to be, is refused: it would be unreadable', async () => {
+      const source = fileSource({ path: 'hive', datePartitionColumn: 'dt', timestampField: 'ts' })
+      await add(source, 1n)
+      await expect(add(fileSource({ path: 'hive', timestampField: 'ts' }), 2n)).rejects.toMatchObject({
+        code: 'SOURCE_NOT_READABLE',
+        message: expect.stringContaining('datePartitionColumn'),
+      })
+      expect(readdirSync(inFolder('hive'))).toEqual(['dt=2024-01-10'])
+    })
+
     it('to a partitioned folder puts rows into the folder of their day', async () => {
       const source = fileSource({ path: 'daily', datePartitionColumn: 'dt', timestampField: 'ts' })
       await add(source, 1n)

@@ -131,6 +131,7 @@ async function newFiles(
   session: DuckDBSession,
 ): Promise<{ readonly rows: number }> {
   if (partition === undefined) {
+    await refuseBesidePartitions(files)
     return newFile(files, join(files.path, `${randomUUID()}.${formatOf(files)}`), rows, session)
   }
   const unfinished = `${files.path}.${randomUUID()}.tmp`
@@ -151,6 +152,18 @@ async function newFiles(
   } finally {
     await rm(unfinished, { recursive: true, force: true })
   }
+}
+
+/** A file beside `dt=2024-01-10/` would make the folder unreadable for all who read it by its partitions. */
+async function refuseBesidePartitions({ kind, path, source }: SourceFiles): Promise<void> {
+  if (kind !== 'folder') return
+  const entries = await readdir(path, { withFileTypes: true })
+  const folder = entries.find((entry) => entry.isDirectory() && /^[^=]+=/.test(entry.name))
+  if (folder === undefined) return
+  throw feastError('SOURCE_NOT_READABLE', {
+    source: source.name,
+    why: `${path} is partitioned (${folder.name}); name its column as datePartitionColumn before adding rows`,
+  })
 }
 
 async function filesIn(folder: string): Promise<readonly string[]> {
