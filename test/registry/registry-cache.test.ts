@@ -147,18 +147,34 @@ describe('RegistryCache', () => {
 
   it('a refresh asked for while a read is under way sees what was written in between', async () => {
     await add('a')
-    const cache = cacheOf(60)
-    const early = cache.get()
-    const { version } = await store.read()
-    const { changes } = diffRegistry(undefined, [entity({ name: 'b' })], {
-      project: 'p',
-      now: 0n,
-      newId: () => 'id',
+    const plain = store
+    let hasRead = () => {}
+    let answer = () => {}
+    const read = new Promise<void>((resolve) => {
+      hasRead = resolve
     })
-    await store.write(changes, version)
-    const late = await Promise.all([cache.refresh(), cache.refresh()])
-    await early
-    for (const registry of late) expect(names(registry)).toContain('b')
+    const mayAnswer = new Promise<void>((resolve) => {
+      answer = resolve
+    })
+    store = {
+      ...plain,
+      read: async () => {
+        const contents = await plain.read()
+        hasRead()
+        await mayAnswer
+        return contents
+      },
+    }
+    const cache = cacheOf(60)
+    store = plain
+    const early = cache.get()
+    await read
+    await add('b')
+    const asked = [cache.refresh(), cache.refresh()]
+    answer()
+    expect(names(await early)).toEqual(['a'])
+    const late = await Promise.all(asked)
+    for (const registry of late) expect(names(registry)).toEqual(['a', 'b'])
     expect(late[0]).toBe(late[1])
   })
 })
