@@ -1,6 +1,6 @@
 import { fieldHash } from '../codec/field-hash.js'
 import type { Definition } from '../core/definition.js'
-import type { Entity } from '../core/entity.js'
+import { DUMMY_ENTITY, type Entity } from '../core/entity.js'
 import { type FeastError, feastError } from '../core/errors.js'
 import { isEntityless, type StoredView } from '../core/feature-view.js'
 import { nearest } from '../core/nearest.js'
@@ -94,6 +94,10 @@ function nameMistakes(definition: Definition, definitions: ProjectDefinitions): 
   const { name, kind } = definition
   if (name === '') return [mistake(definition, definitions, 'it has no name', 'Give it one.')]
   if (name.includes('\0')) return [mistake(definition, definitions, 'its name contains NUL', 'Take it out.')]
+  if (name === DUMMY_ENTITY.name && kind === 'entity' && definition !== DUMMY_ENTITY) {
+    const problem = 'its name stands for no entity, so a view of it would have one row for everybody'
+    return [mistake(definition, definitions, problem, 'Give it another name, or leave it out.')]
+  }
   const isView = kind in KIND_WORDS && kind !== 'entity' && kind !== 'featureService'
   const mark = isView ? ['@', ':'].find((character) => name.includes(character)) : undefined
   if (mark === undefined) return []

@@ -127,7 +127,8 @@ class Collector {
 
   finish(projectDefinition: Project): ProjectDefinitions {
     throwMistakes(this.#mistakes)
-    this.#entities.set(DUMMY_ENTITY.name, DUMMY_ENTITY)
+    // One of the repo's own by that name stays, to be refused.
+    if (!this.#entities.has(DUMMY_ENTITY.name)) this.#entities.set(DUMMY_ENTITY.name, DUMMY_ENTITY)
     return {
       project: projectDefinition,
       dataSources: [...this.#sources.values()],

@@ -378,6 +378,11 @@ describe('mistakes name what, where and how to mend', () => {
     ['INVALID_DEFINITION', [driver, view('a@b')], /its name contains "@"/],
     ['INVALID_DEFINITION', [driver, view('')], /it has no name/],
     [
+      'INVALID_DEFINITION',
+      [entity({ name: '__dummy', joinKey: 'k', valueType: Int64 })],
+      /Entity "__dummy": its name stands for no entity/,
+    ],
+    [
       'CONFLICTING_NAMES',
       [driver, view('Stats'), view('stats')],
       /"stats".*a feature view in features\.ts \(Stats\).*features\.ts \(stats\).*unique/,
