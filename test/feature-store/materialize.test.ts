@@ -517,6 +517,21 @@ describe('leases', () => {
     expect(outcomes.filter((outcome) => typeof outcome === 'object')).toHaveLength(1)
   })
 
+  it('of another machine holds until it has expired, whatever runs here under its number', async () => {
+    const b = bench()
+    const leases = await leasesIn(b, 60_000)
+    const lease = await leases.acquire('v')
+    if (typeof lease !== 'object') throw new Error(lease)
+    const file = join(b.path, 'registry.db.leases/a%2Fb%20c/v.json')
+    const text = JSON.parse(readFileSync(file, 'utf8'))
+    await lease.release()
+    const elsewhere = { ...text, host: 'elsewhere', pid: 2 ** 22 + 1, instance: 'another' }
+    writeFileSync(file, JSON.stringify(elsewhere))
+    expect(await leases.acquire('v')).toMatch('on elsewhere')
+    writeFileSync(file, JSON.stringify({ ...elsewhere, expiresAt: Date.now() - 1 }))
+    expect(typeof (await leases.acquire('v'))).toBe('object')
+  })
+
   it('is kept alive while its holder works, and lost when somebody else takes it', async () => {
     const b = bench()
     const leases = await leasesIn(b, 300)
