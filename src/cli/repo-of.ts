@@ -7,7 +7,11 @@ import { printNotice } from './output.js'
 export async function repoOf(context: CliContext): Promise<LoadedFeatureRepo> {
   const { repoPath } = await context.config()
   const { loadFeatureRepo } = await import('../config/feature-repo.js')
-  const repo = await loadFeatureRepo(repoPath)
+  const loading = loadFeatureRepo(repoPath)
+  // The bundler is a process of its own: meanwhile, what checks the definitions' sources next is opened. What may be
+  // wrong with it is said by who uses it.
+  await Promise.allSettled([loading, context.store().then((store) => store.offlineStore())])
+  const repo = await loading
   for (const notice of repo.notices) printNotice(`Note: ${notice}`)
   // An empty repo against a full registry would read as "everything was removed".
   if (repo.definitions.length === 0) {
