@@ -61,7 +61,7 @@ export async function apply(
       continue
     }
     if (steps.remove.length > 0) await onlineStore?.teardown(steps.remove)
-    if (steps.changes.length > 0) await cache.refresh()
+    if (steps.changes.length > 0) cache.forget()
     return planOf(resolved, steps)
   }
 }

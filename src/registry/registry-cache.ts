@@ -75,9 +75,10 @@ export class RegistryCache {
     }
   }
 
-  /** After the registry itself is gone: the next caller reads anew. */
+  /** After the registry was written or is gone: the next caller reads anew, whatever is being read now. */
   forget(): void {
     this.#snapshot = undefined
+    this.#reading = undefined
   }
 
   #isOld(): boolean {
@@ -90,18 +91,24 @@ export class RegistryCache {
   }
 
   #read(): Promise<Registry> {
-    this.#reading ??= this.#load().finally(() => {
-      this.#reading = undefined
+    if (this.#reading !== undefined) return this.#reading
+    const reading = this.#load().then((registry) => {
+      // Not when it was forgotten meanwhile: what was read may be what was there before.
+      if (this.#reading === reading) this.#snapshot = registry
+      return registry
     })
-    return this.#reading
+    this.#reading = reading
+    const done = () => {
+      if (this.#reading === reading) this.#reading = undefined
+    }
+    reading.then(done, done)
+    return reading
   }
 
   async #load(): Promise<Registry> {
     this.#checkedAt = this.#now()
     const held = this.#snapshot
     if (held !== undefined && !(await this.#store.changedSince(held.version))) return held
-    const next = createRegistry(await this.#store.read())
-    this.#snapshot = next
-    return next
+    return createRegistry(await this.#store.read())
   }
 }

@@ -177,4 +177,22 @@ describe('RegistryCache', () => {
     for (const registry of late) expect(names(registry)).toEqual(['a', 'b'])
     expect(late[0]).toBe(late[1])
   })
+
+  it('forgets also what is being read: it may be what was there before', async () => {
+    await add('a')
+    let letGo = () => {}
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve
+    })
+    const read = store.read
+    store = { ...store, read: async () => read().then((contents) => held.then(() => contents)) }
+    const cache = cacheOf(0)
+    const before = cache.get()
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    cache.forget()
+    letGo()
+    expect(names(await before)).toEqual(['a'])
+    expect(cache.current()).toBeUndefined()
+    expect(names(await cache.get())).toContain('a')
+  })
 })
