@@ -15,20 +15,22 @@ export interface PulledRows {
 export function allRows(pull: PulledRows, dialect: SqlDialect): string {
   const { source } = pull
   const columns = [...outputs(pull, dialect), ...times(source, dialect)]
-  return `SELECT ${columns.join(', ')}\nFROM ${source.from}\nWHERE ${within(pull).join(' AND ')}`
+  const conditions = [`${source.time} IS NOT NULL`, ...within(pull)]
+  return `SELECT ${columns.join(', ')}\nFROM ${source.from}\nWHERE ${conditions.join(' AND ')}`
 }
 
 /**
  * The winner per key by R5, among rows with whole keys. The newest time per key is found from keys and times
- * alone; only the rows that have it are read in full, and ties among those are broken.
+ * alone; only the rows that have it are read in full, and ties among those are broken. NULL in a key or time equals
+ * nothing in that join, so it needs no filter.
  */
 export function latestRows(pull: PulledRows, dialect: SqlDialect): string {
   const { source } = pull
   const keys = source.keys.map((_, index) => `k${index}`)
   const newest = [
     `SELECT ${[...source.keys.map(({ value }, index) => `${value} AS k${index}`), `max(${source.time}) AS ft`].join(', ')}`,
-    `FROM ${source.from} WHERE ${[...within(pull), ...wholeKeys(source)].join(' AND ')}`,
-    ...(keys.length > 0 ? [`GROUP BY ALL`] : []),
+    `FROM ${source.from}${where(within(pull))}`,
+    ...(keys.length > 0 ? [`GROUP BY ${keys.map((_, index) => index + 1).join(', ')}`] : []),
   ].join(' ')
   const on = [...source.keys.map(({ value }, index) => `${value} = w.k${index}`), `${source.time} = w.ft`]
   const columns = [...outputs(pull, dialect), ...times(source, dialect)]
@@ -37,14 +39,16 @@ export function latestRows(pull: PulledRows, dialect: SqlDialect): string {
     `SELECT ${columns.join(', ')}, row_number() OVER (PARTITION BY ${partition} ORDER BY ${tieOrder(source).join(', ')}) AS place`,
     `FROM ${source.from} JOIN (${newest}) AS w ON ${[...on, ...source.prune(pull.bounds)].join(' AND ')}`,
   ].join('\n')
-  return `SELECT * EXCLUDE (place) FROM (\n${rows}\n) WHERE place = 1`
+  const names = outputNames(pull).map((name) => dialect.name(name))
+  return `SELECT ${names.join(', ')} FROM (\n${rows}\n) AS ranked WHERE place = 1`
 }
 
 /** How many rows a latest pull leaves out: those without an event time, and those in the window without a key. */
 export function skippedRows(pull: PulledRows): string {
   const { source } = pull
   const noKey = source.keys.map(({ value }) => `${value} IS NULL`)
-  const keyless = noKey.length > 0 ? ` OR ((${noKey.join(' OR ')}) AND ${within(pull).join(' AND ')})` : ''
+  const keyless =
+    noKey.length > 0 ? ` OR (${[`(${noKey.join(' OR ')})`, ...within(pull)].join(' AND ')})` : ''
   return `SELECT count(*) FROM ${source.from} WHERE ${source.time} IS NULL${keyless}`
 }
 
@@ -52,21 +56,26 @@ export function skippedRows(pull: PulledRows): string {
 export function expectedRows(pull: PulledRows): string {
   const { source } = pull
   const keys = source.keys.map(({ value }, index) => `${value} AS k${index}`)
-  const rows = `FROM ${source.from} WHERE ${[...within(pull), ...wholeKeys(source)].join(' AND ')}`
+  const whole = [`${source.time} IS NOT NULL`, ...source.keys.map(({ value }) => `${value} IS NOT NULL`)]
+  const rows = `FROM ${source.from}${where([...whole, ...within(pull)])}`
   return `SELECT count(*) FROM (SELECT DISTINCT ${keys.join(', ') || '1 AS one'} ${rows}) AS keys`
 }
 
 function within({ source, bounds }: PulledRows): readonly string[] {
   return [
-    `${source.time} IS NOT NULL`,
     ...(bounds.start === undefined ? [] : [`${source.time} >= ${bounds.start}`]),
     ...(bounds.end === undefined ? [] : [`${source.time} <= ${bounds.end}`]),
     ...source.prune(bounds),
   ]
 }
 
-function wholeKeys(source: SourceRows): readonly string[] {
-  return source.keys.map(({ value }) => `${value} IS NOT NULL`)
+function where(conditions: readonly string[]): string {
+  return conditions.length > 0 ? ` WHERE ${conditions.join(' AND ')}` : ''
+}
+
+function outputNames({ keys, features, source }: PulledRows): readonly string[] {
+  const created = source.created === undefined ? [] : [PULL_CREATED_TIMESTAMP]
+  return [...keys.map(({ name }) => name), ...features, PULL_EVENT_TIMESTAMP, ...created]
 }
 
 function outputs(pull: PulledRows, dialect: SqlDialect): readonly string[] {
