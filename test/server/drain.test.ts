@@ -24,13 +24,13 @@ afterAll(() => rmSync(folder, { recursive: true }))
 const BODY = JSON.stringify({ features: ['loc_stats:temp'], entities: { location_id: [1, 2, 3] } })
 
 it('answers everything that was asked before SIGTERM, on open connections and new ones, and exits with 0', async () => {
-  const { child, port } = await serve()
+  const { child, port, exited } = await serve()
   const clients = Array.from({ length: 16 }, (_, index) => askUntilRefused(port, index % 2 === 0))
   await new Promise((done) => setTimeout(done, 300))
   const stoppedAt = performance.now()
   child.kill('SIGTERM')
   const outcomes = await Promise.all(clients)
-  const [code] = (await once(child, 'exit')) as [number | null]
+  const [code] = await exited
 
   expect(outcomes.flatMap(({ wrong }) => wrong)).toEqual([])
   expect(outcomes.filter(({ lastAskedAt }) => lastAskedAt < stoppedAt)).toEqual([])
@@ -39,7 +39,7 @@ it('answers everything that was asked before SIGTERM, on open connections and ne
 })
 
 it('answers a request whose body was still coming when SIGTERM came', async () => {
-  const { child, port } = await serve()
+  const { child, port, exited } = await serve()
   const late = request({
     port,
     method: 'POST',
@@ -55,7 +55,7 @@ it('answers a request whose body was still coming when SIGTERM came', async () =
   expect(answer.statusCode).toBe(200)
   expect(answer.headers.connection).toBe('close')
   answer.resume()
-  expect((await once(child, 'exit'))[0]).toBe(0)
+  expect((await exited)[0]).toBe(0)
 })
 
 it('says so when the port is taken', async () => {
@@ -69,12 +69,20 @@ it('says so when the port is taken', async () => {
   holder.close()
 })
 
-async function serve(): Promise<{ child: ChildProcess; port: number }> {
+interface ServingProcess {
+  readonly child: ChildProcess
+  readonly port: number
+  /** Waited for from the start: it may be gone before its last client has noticed. */
+  readonly exited: Promise<[number | null]>
+}
+
+async function serve(): Promise<ServingProcess> {
   const child = startFeast(folder, ['serve', '--port', '0', '--no-access-log'])
   children.push(child)
+  const exited = once(child, 'exit') as Promise<[number | null]>
   for await (const chunk of child.stdout!) {
     const port = /:(\d+)\s*$/m.exec(String(chunk))?.[1]
-    if (port !== undefined) return { child, port: Number(port) }
+    if (port !== undefined) return { child, port: Number(port), exited }
   }
   throw new Error('it did not start')
 }
