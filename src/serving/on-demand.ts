@@ -1,10 +1,10 @@
+import { cellOfRowValue, rowValueOf } from '../codec/row-value.js'
 import type { Cell, ColumnBatch } from '../core/cell.js'
 import { onDemandRun } from '../core/diagnostics.js'
 import { type FeastError, feastError, isFeastError, messageOf } from '../core/errors.js'
 import type { Field } from '../core/field.js'
 import type { OnDemandFeatureView, RowFunction } from '../core/on-demand-feature-view.js'
 import type { FeastType } from '../core/value-type.js'
-import { cellOfRowValue, rowValueOf } from './row-value.js'
 
 /** A column that an on demand function sees, under the name by which it sees it. */
 export interface InputColumn {
