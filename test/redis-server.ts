@@ -80,6 +80,10 @@ export class RedisServer {
     return `127.0.0.1:${this.port}`
   }
 
+  get pid(): number {
+    return this.#child!.pid!
+  }
+
   signal(name: NodeJS.Signals): void {
     this.#child?.kill(name)
   }

@@ -1,13 +1,15 @@
 /** One figure of ours beside a rival's, both taken in the same run. */
 export interface BenchRow {
   readonly name: string
-  readonly unit: 's' | 'ms' | 'MB' | 'rows/s'
+  readonly unit: 's' | 'ms' | 'us' | 'MB' | 'rows/s' | 'values/s' | 'lookups/s' | 'requests/s'
   /** Medians are shown, with the spread beside them. */
   readonly ours: readonly number[]
   readonly rival: readonly number[]
   readonly rivalName: string
   /** For rates, where more is better. */
   readonly higherIsBetter?: boolean
+  /** The least ratio that is wanted. */
+  readonly target?: number
 }
 
 /** Says one row as soon as it is known: a line of a table, or with `--json` one object. */
@@ -18,7 +20,7 @@ export class BenchReport {
     if (!this.#json) console.log(`${bench}\n${line('', 'ours', 'rival', 'ratio', '')}`)
   }
 
-  row({ name, unit, ours, rival, rivalName, higherIsBetter }: BenchRow): void {
+  row({ name, unit, ours, rival, rivalName, higherIsBetter, target }: BenchRow): void {
     const [mine, theirs] = [median(ours), median(rival)]
     const ratio = round(higherIsBetter ? mine / theirs : theirs / mine)
     if (this.#json) {
@@ -30,10 +32,12 @@ export class BenchReport {
         rival: round(theirs),
         rival_name: rivalName,
         ratio,
+        ...(target !== undefined && { target, met: ratio >= target }),
       }
       console.log(JSON.stringify(row))
     } else {
-      console.log(line(name, figure(ours, unit), figure(rival, unit), `${ratio}x`, rivalName))
+      const wanted = target === undefined ? '' : `  wanted ${target}x: ${ratio >= target ? 'met' : 'MISSED'}`
+      console.log(line(name, figure(ours, unit), figure(rival, unit), `${ratio}x`, rivalName) + wanted)
     }
   }
 
