@@ -9,6 +9,7 @@ export * from './core/feature-service.js'
 export * from './core/feature-view.js'
 export type { Logger } from './core/logger.js'
 export * from './core/on-demand-feature-view.js'
+export * from './core/permission.js'
 export * from './core/project.js'
 export * from './core/projection.js'
 export {

@@ -43,6 +43,7 @@ const KINDS: readonly Definition['kind'][] = [
   'onDemandFeatureView',
   'labelView',
   'featureService',
+  'permission',
 ]
 
 /**

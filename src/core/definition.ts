@@ -4,6 +4,7 @@ import type { FeatureService } from './feature-service.js'
 import type { FeatureView, LabelView, StreamFeatureView } from './feature-view.js'
 import type { Micros } from './instant.js'
 import type { OnDemandFeatureView } from './on-demand-feature-view.js'
+import type { Permission } from './permission.js'
 import type { Project } from './project.js'
 
 /** What a feature repo can hold. */
@@ -16,6 +17,7 @@ export type Definition =
   | OnDemandFeatureView
   | LabelView
   | FeatureService
+  | Permission
 
 /** The repeated fields of Feast's Registry message that hold named objects. */
 export type RecordKind =

@@ -95,6 +95,21 @@ const CATALOGUE = {
       `Feature view "${name}" has no version ${version} in project "${project}".`,
   ),
 
+  // Asked by somebody who may not.
+  UNAUTHENTICATED: kind(
+    { http: 401, grpc: 'UNAUTHENTICATED', feast: 'FeastError', retry: false },
+    ({ why }: { why: string }) => `${why} Send "Authorization: Bearer <token>" with a valid token.`,
+  ),
+  PERMISSION_DENIED: kind(
+    { http: 403, grpc: 'PERMISSION_DENIED', feast: 'FeastPermissionError', retry: false },
+    ({ details }: { details: string }) => `Permission error:\n${details}`,
+  ),
+  IDENTITY_PROVIDER_UNAVAILABLE: kind(
+    unavailable,
+    ({ url, why }: { url: string; why: string }) =>
+      `Tokens cannot be verified now: the identity provider at ${url} does not give its keys (${why}).`,
+  ),
+
   // Asked wrongly.
   INVALID_REQUEST: kind(badRequest, ({ message }: { message: string }) => message),
   INVALID_VALUE: kind(invalid, ({ message }: { message: string }) => message),

@@ -139,6 +139,7 @@ function definitionsIn(definitions: ProjectDefinitions): readonly Definition[] {
     ...definitions.storedViews,
     ...definitions.onDemandViews,
     ...definitions.featureServices,
+    ...definitions.permissions,
   ]
 }
 

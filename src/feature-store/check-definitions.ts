@@ -5,7 +5,9 @@ import { type FeastError, feastError } from '../core/errors.js'
 import { isEntityless, type StoredView } from '../core/feature-view.js'
 import { nearest } from '../core/nearest.js'
 import type { OnDemandFeatureView } from '../core/on-demand-feature-view.js'
+import type { Permission } from '../core/permission.js'
 import type { AnyView, Projection } from '../core/projection.js'
+import { pythonPattern } from '../core/python-pattern.js'
 import { JOIN_KEY_TYPES, typeText } from '../core/value-type.js'
 import { type ProjectDefinitions, throwMistakes } from './collect-definitions.js'
 
@@ -24,11 +26,13 @@ export function checkNames(definitions: ProjectDefinitions, known: KnownObjects)
     ...definitions.dataSources,
     ...definitions.entities,
     ...definitions.featureServices,
+    ...definitions.permissions,
   ]
   throwMistakes([
     ...named.flatMap((definition) => nameMistakes(definition, definitions)),
     ...duplicateViews(views, definitions),
     ...views.flatMap((view) => kindChange(view, known, definitions)),
+    ...definitions.permissions.flatMap((permission) => patternMistakes(permission, definitions)),
   ])
 }
 
@@ -69,6 +73,7 @@ const KIND_WORDS: Readonly<Record<string, string>> = {
   labelView: 'Label view',
   entity: 'Entity',
   featureService: 'Feature service',
+  permission: 'Permission',
 }
 
 function objectText(definition: Definition): string {
@@ -98,7 +103,7 @@ function nameMistakes(definition: Definition, definitions: ProjectDefinitions): 
     const problem = 'its name stands for no entity, so a view of it would have one row for everybody'
     return [mistake(definition, definitions, problem, 'Give it another name, or leave it out.')]
   }
-  const isView = kind in KIND_WORDS && kind !== 'entity' && kind !== 'featureService'
+  const isView = kind.endsWith('View')
   const mark = isView ? ['@', ':'].find((character) => name.includes(character)) : undefined
   if (mark === undefined) return []
   const use = mark === '@' ? 'a version, as in "view@v2:feature"' : 'a feature, as in "view:feature"'
@@ -110,6 +115,16 @@ function nameMistakes(definition: Definition, definitions: ProjectDefinitions): 
       'Give it a name without.',
     ),
   ]
+}
+
+/** A pattern that is none would match nothing, so whoever is meant would be denied. */
+function patternMistakes(permission: Permission, definitions: ProjectDefinitions): readonly FeastError[] {
+  return permission.namePatterns.flatMap((pattern) => {
+    const compiled = pythonPattern(pattern)
+    if (compiled instanceof RegExp) return []
+    const problem = `the name pattern ${JSON.stringify(pattern)} cannot be used: ${compiled}`
+    return [mistake(permission, definitions, problem, 'Write a simpler one.')]
+  })
 }
 
 function duplicateViews(views: readonly AnyView[], { where }: ProjectDefinitions): readonly FeastError[] {

@@ -8,6 +8,7 @@ import { type FeastError, feastError } from '../core/errors.js'
 import type { FeatureService } from '../core/feature-service.js'
 import type { StoredView } from '../core/feature-view.js'
 import type { OnDemandFeatureView } from '../core/on-demand-feature-view.js'
+import type { Permission } from '../core/permission.js'
 import { type Project, project } from '../core/project.js'
 
 /** All that a feature repo defines, each object once, with the sources that its views bring along. */
@@ -19,6 +20,7 @@ export interface ProjectDefinitions {
   readonly storedViews: readonly StoredView[]
   readonly onDemandViews: readonly OnDemandFeatureView[]
   readonly featureServices: readonly FeatureService[]
+  readonly permissions: readonly Permission[]
   /** `features/driver.ts (driverStats)`; empty for what no file exports. */
   readonly where: (definition: Definition) => string
 }
@@ -93,6 +95,7 @@ class Collector {
   readonly #sources = new Map<string, DataSource>()
   readonly #entities = new Map<string, Entity>()
   readonly #services = new Map<string, FeatureService>()
+  readonly #permissions = new Map<string, Permission>()
   readonly #storedViews: StoredView[] = []
   readonly #onDemandViews: OnDemandFeatureView[] = []
   readonly #mistakes: FeastError[] = []
@@ -110,6 +113,9 @@ class Collector {
         break
       case 'featureService':
         this.#once(this.#services, definition.name, definition, 'Feature service')
+        break
+      case 'permission':
+        this.#once(this.#permissions, definition.name, definition, 'Permission')
         break
       case 'onDemandFeatureView':
         this.#onDemandViews.push(definition)
@@ -136,6 +142,7 @@ class Collector {
       storedViews: this.#storedViews,
       onDemandViews: this.#onDemandViews,
       featureServices: [...this.#services.values()],
+      permissions: [...this.#permissions.values()],
       where: this.#where,
     }
   }

@@ -63,6 +63,7 @@ const KINDS = [
   'streamFeatureView',
   'labelView',
   'featureService',
+  'permission',
 ] as const
 
 /**

@@ -17,6 +17,7 @@ import {
 } from './feature-view.js'
 import { overlay } from './merge.js'
 import { decodeOnDemandFeatureView, encodeOnDemandFeatureView } from './on-demand-feature-view.js'
+import { decodePermission, encodePermission } from './permission.js'
 import { decodeProject, encodeProject } from './project.js'
 
 export type { FieldDifference } from './differences.js'
@@ -49,6 +50,7 @@ const DECODERS = {
   streamFeatureView: decodeStreamFeatureView,
   labelView: decodeLabelView,
   featureService: decodeFeatureService,
+  permission: decodePermission,
 } as const
 
 export type DefinitionKind = keyof typeof DECODERS
@@ -121,6 +123,8 @@ function encodeFresh(definition: Definition, context: EncodeContext): Fields {
       return { spec: encodeOnDemandFeatureView(definition, context), meta }
     case 'featureService':
       return { spec: encodeFeatureService(definition, context), meta }
+    case 'permission':
+      return { spec: encodePermission(definition, context), meta }
     default:
       return encodeDataSource(definition, context, 'record')
   }
@@ -140,4 +144,5 @@ const SPECS: Partial<Record<MessageName, MessageName>> = {
   'feast.core.StreamFeatureView': 'feast.core.StreamFeatureViewSpec',
   'feast.core.LabelView': 'feast.core.LabelViewSpec',
   'feast.core.FeatureService': 'feast.core.FeatureServiceSpec',
+  'feast.core.Permission': 'feast.core.PermissionSpec',
 }

@@ -50,6 +50,11 @@ const UNORDERED: Readonly<Record<string, readonly string[]>> = {
   'feast.core.StreamFeatureViewSpec': ['entities', 'features', 'entityColumns'],
   'feast.core.LabelViewSpec': ['entities', 'features', 'entityColumns'],
   'feast.core.OnDemandFeatureViewSpec': ['features', 'entityColumns'],
+  'feast.core.PermissionSpec': ['types'],
+  'feast.core.RoleBasedPolicy': ['roles'],
+  'feast.core.GroupBasedPolicy': ['groups'],
+  'feast.core.NamespaceBasedPolicy': ['namespaces'],
+  'feast.core.CombinedGroupNamespacePolicy': ['groups', 'namespaces'],
 }
 
 /** Quick and strict about order; what it calls different, {@link canonical} looks at again. */
