@@ -38,13 +38,40 @@ export function encodeTimestampParts(seconds: number | bigint, nanos: number): B
   return out.subarray(0, at)
 }
 
-/** @throws MalformedMessage */
-export function decodeTimestamp(bytes: Uint8Array): Timestamp {
+/** The message in `bytes[start, end)`. @throws MalformedMessage */
+export function decodeTimestamp(bytes: Uint8Array, start = 0, end = bytes.length): Timestamp {
+  return usualTimestamp(bytes, start, end) ?? anyTimestamp(bytes, start, end)
+}
+
+/** Seconds from 1970 to 2106 and then nanos, each written once: what servers write. */
+function usualTimestamp(bytes: Uint8Array, start: number, end: number): Timestamp | undefined {
+  let at = start
+  if (at >= end || bytes[at++] !== 0x08) return undefined
+  let seconds = 0
+  for (let unit = 1; ; unit *= 128) {
+    if (at >= end || unit > 2 ** 28) return undefined
+    const byte = bytes[at++]!
+    seconds += (byte & 0x7f) * unit
+    if (byte < 0x80) break
+  }
+  if (at === end) return { seconds, nanos: 0 }
+  if (bytes[at++] !== 0x10) return undefined
+  let nanos = 0
+  for (let unit = 1; ; unit *= 128) {
+    if (at >= end || unit > 2 ** 28) return undefined
+    const byte = bytes[at++]!
+    nanos += (byte & 0x7f) * unit
+    if (byte < 0x80) break
+  }
+  return at === end ? { seconds, nanos } : undefined
+}
+
+function anyTimestamp(bytes: Uint8Array, start: number, end: number): Timestamp {
   let seconds = 0
   let nanos = 0
-  eachField(bytes, 0, bytes.length, (number, wireType, _start, valueStart, end) => {
+  eachField(bytes, start, end, (number, wireType, _start, valueStart, valueEnd) => {
     if (wireType !== VARINT) return
-    const value = Number(BigInt.asIntN(64, readVarint64(bytes, valueStart, end)))
+    const value = Number(BigInt.asIntN(64, readVarint64(bytes, valueStart, valueEnd)))
     if (number === 1) seconds = value
     else if (number === 2) nanos = value
   })
@@ -60,9 +87,7 @@ export function timestampMicros(bytes: Uint8Array): Micros {
 export const EPOCH_TEXT = '1970-01-01T00:00:00Z'
 
 /** `2026-08-01T10:00:00.500Z`: 0, 3, 6 or 9 fraction digits, as Feast's servers print. @throws MalformedMessage */
-export function timestampText(bytes: Uint8Array): string {
-  if (bytes.length === 0) return EPOCH_TEXT
-  const { seconds, nanos } = decodeTimestamp(bytes)
+export function timestampText({ seconds, nanos }: Timestamp): string {
   const whole = secondsText(seconds)
   if (nanos === 0) return whole
   const digits = String(nanos).padStart(9, '0')

@@ -1,4 +1,5 @@
 import { elementTypeOf, type ValueType, valueTypeOf } from '../core/value-type.js'
+import type { ByteWriter } from './byte-writer.js'
 import { pythonFloat } from './python-text.js'
 import { NULL_SECONDS } from './value.js'
 import { eachElement, eachMapEntry, readable, readInt64, readZoned, WIRE_TYPES } from './value-decode.js'
@@ -12,54 +13,74 @@ import { zonedText } from './zoned-text.js'
  * @throws BYTES_UNREADABLE
  */
 export function valueJson(bytes: Uint8Array): string {
-  if (bytes.length === 0) return 'null'
-  const buffer = asBuffer(bytes)
-  return scalarJson(buffer) ?? readable(() => jsonIn(buffer, 0, buffer.length))
+  return readable(() => jsonIn(asBuffer(bytes), 0, bytes.length))
 }
 
-/** The common cells, read without a walk over fields; undefined for every other. */
-function scalarJson(bytes: Buffer): string | undefined {
-  const last = bytes.length - 1
-  switch (bytes[0]) {
+/** {@link valueJson} of `bytes[start, end)`, written down; the common scalars without a walk over fields. */
+export function writeValueJson(out: ByteWriter, bytes: Buffer, start: number, end: number): void {
+  if (start === end || !wroteScalar(out, bytes, start, end)) out.text(valueJson(bytes.subarray(start, end)))
+}
+
+function wroteScalar(out: ByteWriter, bytes: Buffer, start: number, end: number): boolean {
+  const size = end - start
+  switch (bytes[start]) {
     case 0x20:
     case 0x18:
     case 0x40:
-      return shortVarint(bytes, last)
+      return wroteVarint(out, bytes, start + 1, end)
     case 0x29:
-      return last === 8 ? floatJson(bytes.readDoubleLE(1)) : undefined
+      return size === 9 && wroteFloat(out, bytes.readDoubleLE(start + 1))
     case 0x35:
-      return last === 4 ? floatJson(bytes.readFloatLE(1)) : undefined
+      return size === 5 && wroteFloat(out, bytes.readFloatLE(start + 1))
     case 0x38:
-      return last === 1 ? (bytes[1] === 0 ? 'false' : 'true') : undefined
+      if (size !== 2 || bytes[start + 1]! > 1) return false
+      out.ascii(bytes[start + 1] === 0 ? 'false' : 'true')
+      return true
     case 0x12:
       // One length byte, and the text is all there is.
-      return last > 0 && bytes[1]! < 0x80 && bytes[1]! === last - 1 ? shortText(bytes) : undefined
+      return (
+        size > 1 &&
+        bytes[start + 1]! < 0x80 &&
+        bytes[start + 1] === size - 2 &&
+        wroteText(out, bytes, start + 2, end)
+      )
     default:
-      return undefined
+      return false
   }
-}
-
-/** Plain ASCII needs neither decoding nor escapes. */
-function shortText(bytes: Buffer): string {
-  for (let at = 2; at < bytes.length; at++) {
-    const byte = bytes[at]!
-    if (byte < 0x20 || byte > 0x7e || byte === 0x22 || byte === 0x5c) {
-      return JSON.stringify(readable(() => readText(bytes, 2, bytes.length)))
-    }
-  }
-  return `"${bytes.toString('latin1', 2)}"`
 }
 
 /** Numbers below 2^49, which are exact and leave no doubt about their sign. */
-function shortVarint(bytes: Buffer, last: number): string | undefined {
-  if (last < 1 || last > 7 || bytes[last]! >= 0x80) return undefined
+function wroteVarint(out: ByteWriter, bytes: Buffer, start: number, end: number): boolean {
+  const last = end - 1
+  if (last < start || end - start > 7 || bytes[last]! >= 0x80) return false
   let value = bytes[last]!
-  for (let at = last - 1; at > 0; at--) {
-    if (bytes[at]! < 0x80) return undefined
+  for (let at = last - 1; at >= start; at--) {
+    if (bytes[at]! < 0x80) return false
     value = value * 128 + (bytes[at]! & 0x7f)
   }
-  return String(value)
+  out.integer(value)
+  return true
 }
+
+function wroteFloat(out: ByteWriter, value: number): boolean {
+  if (!Number.isFinite(value)) return false
+  out.float(value)
+  return true
+}
+
+/** Plain ASCII needs neither decoding nor escapes. */
+function wroteText(out: ByteWriter, bytes: Buffer, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at]!
+    if (byte < 0x20 || byte > 0x7e || byte === 0x22 || byte === 0x5c) return false
+  }
+  out.byte(QUOTE)
+  out.slice(bytes, start, end)
+  out.byte(QUOTE)
+  return true
+}
+
+const QUOTE = 0x22
 
 function floatJson(value: number): string {
   return Number.isFinite(value) ? pythonFloat(value) : 'null'

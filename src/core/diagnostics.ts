@@ -11,10 +11,11 @@ export const onDemandRun = channel('feast:on-demand')
 export interface OnlineReadEvent {
   readonly rowCount: number
   readonly featureCount: number
-  readonly viewCount: number
   readonly seconds: number
-  /** Per feature view, how many of the values asked for have a row and how many have none. */
-  readonly views: readonly { readonly view: string; readonly present: number; readonly notFound: number }[]
+  /** Feature views asked for; the same array for every lookup of one plan. */
+  readonly views: readonly string[]
+  /** How many values of view v had status s (its number in feast.serving.FieldStatus), at `v * 5 + s`. */
+  readonly statusCounts: Uint32Array
 }
 
 export interface OnDemandEvent {

@@ -1,4 +1,5 @@
 import type { EncodedRow } from '../codec/rows.js'
+import type { OnlineRow } from './online-row.js'
 
 /**
  * Keeps the newest row of every entity. Entity key bytes in, Feast `Value` bytes out; a store moves bytes and
@@ -16,9 +17,19 @@ export interface OnlineStore {
   setup(tables: readonly OnlineTable[]): Promise<void>
   /** Deletes the tables' data and no one else's; repeatable. */
   teardown(tables: readonly OnlineTable[], reach?: TeardownReach): Promise<void>
+  /** Of a store that keeps all rows of an entity in one place, where one value that holds them all saves time. */
+  readonly vectors?: VectorStore
   /** What Feast's registry lists under `infra` for these tables. */
   infra(tables: readonly OnlineTable[]): readonly InfraObject[]
   close(): Promise<void>
+}
+
+/** Values made from rows of the same entities. They are read like rows. */
+export interface VectorStore {
+  /** Calls `visit` with all entities that have these join keys, some perhaps twice, and waits for it. */
+  eachKey(joinKeys: readonly string[], visit: (entityKeys: readonly Buffer[]) => Promise<void>): Promise<void>
+  /** Like the store's `write`, but neither brings back an entity that has expired nor prolongs its life. */
+  write(batch: OnlineWriteBatch): Promise<void>
 }
 
 /**
@@ -44,18 +55,12 @@ export interface OnlineReader {
   read(entityKeys: readonly Buffer[]): Promise<readonly OnlineRow[]>
 }
 
-/**
- * A Value cell per `shape.features`, then a Timestamp message per `shape.views`.
- * null where absent; an empty cell is a stored null; a null timestamp means that the view has no row.
- */
-export type OnlineRow = readonly (Buffer | null)[]
-
 export interface OnlineWriteBatch {
   readonly table: OnlineTable
   readonly rows: readonly EncodedRow[]
 }
 
-export type { EncodedRow }
+export type { EncodedRow, OnlineRow }
 
 export interface InfraObject {
   readonly type: 'sqliteTable'

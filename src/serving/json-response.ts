@@ -1,119 +1,180 @@
-import { floorSeconds } from '../codec/timestamp.js'
-import { valueJson } from '../codec/value-json.js'
+import { ByteWriter } from '../codec/byte-writer.js'
+import { decodeTimestamp, EPOCH_TEXT, floorSeconds, timestampText } from '../codec/timestamp.js'
+import { writeValueJson } from '../codec/value-json.js'
 import type { Cell } from '../core/cell.js'
 import type { FeastType } from '../core/value-type.js'
-import { FRESH, fieldStatus, type RowTimes } from './field-status.js'
+import { FIELD_STATUSES, MIXED, type OnDemandColumn, PRESENT, type StoredColumn } from './field-status.js'
 import { jsonText } from './json-text.js'
-import type { OnDemandColumn, OnlineAnswer, StoredColumn } from './online-answer.js'
+import type { OnlineAnswer } from './online-answer.js'
+import { timeCell } from './online-plan.js'
 import type { EchoedColumn } from './online-read.js'
 
-/** Feast's answer to POST /get-online-features, straight from the cells: no object per feature. */
+/** Answers are written here one after another, so that none pays for a buffer that grows. */
+const scratch = new ByteWriter(1 << 16)
+const KEPT_BYTES = 1 << 22
+
+/** Feast's answer to POST /get-online-features, straight from the stored bytes: no object per feature. */
 export function writeJsonResponse(answer: OnlineAnswer): Buffer {
-  const constant = repeated(answer.rowCount)
-  const stamps = new Map<RowTimes, string>()
-  const body = new GrowingText()
-  const names: string[] = []
-  const add = (name: string, column: string) => {
-    body.add(names.length === 0 ? '{"results":[' : ',')
-    body.add(column)
-    names.push(JSON.stringify(name))
-  }
-  for (const column of answer.echoed) {
-    add(column.name, `{"values":[${echoedValues(column)}]${constant.present}`)
-  }
-  for (const output of answer.outputs) {
-    const isStored = output.kind === 'stored'
-    add(output.name, isStored ? storedColumn(output, constant, stamps) : onDemandColumn(output, constant))
-  }
-  body.add(`],"metadata":{"feature_names":[${names.join()}]}}`)
-  return body.bytes()
+  scratch.reset(KEPT_BYTES)
+  new JsonResponse(scratch, answer).write()
+  return scratch.copy()
 }
 
-/** Text becomes bytes in pieces: a long string put together from many costs more than copying its bytes. */
-class GrowingText {
-  #text = ''
-  readonly #pieces: Buffer[] = []
+/** The names of a plan's outputs, as they stand in `feature_names`. */
+export function jsonNames(names: readonly string[]): Buffer {
+  return Buffer.from(names.map((name) => JSON.stringify(name)).join())
+}
 
-  add(text: string): void {
-    this.#text += text
-    if (this.#text.length < PIECE_CHARACTERS) return
-    this.#pieces.push(Buffer.from(this.#text))
-    this.#text = ''
+/** Where in the answer a piece stands that other columns have as well: copying it costs less than writing it. */
+type Piece = { readonly start: number; readonly end: number }
+
+class JsonResponse {
+  readonly #out: ByteWriter
+  readonly #answer: OnlineAnswer
+  readonly #rowCount: number
+  /** By status: the statuses of a column in which all rows have it. */
+  readonly #statuses: (Piece | undefined)[] = []
+  /** By group and view. */
+  readonly #times: (Piece | undefined)[][]
+  #epochs: Piece | undefined
+
+  constructor(out: ByteWriter, answer: OnlineAnswer) {
+    this.#out = out
+    this.#answer = answer
+    this.#rowCount = answer.rows.rowCount
+    this.#times = answer.plan.groups.map(() => [])
   }
 
-  bytes(): Buffer {
-    const rest = Buffer.from(this.#text)
-    return this.#pieces.length === 0 ? rest : Buffer.concat([...this.#pieces, rest])
+  write(): void {
+    const out = this.#out
+    const { plan, rows, outputs } = this.#answer
+    out.ascii('{"results":[')
+    for (const column of rows.echoed) this.#echoed(column)
+    outputs.forEach((output, index) => {
+      out.ascii('{"values":[')
+      if (output.kind === 'stored') this.#storedValues(output)
+      else this.#computedValues(output)
+      out.ascii(VALUES_END)
+      this.#outputStatuses(index)
+      if (output.kind === 'stored') this.#storedTimes(output)
+      else this.#epochTimes()
+    })
+    out.length--
+    out.ascii('],"metadata":{"feature_names":[')
+    for (const { name } of rows.echoed) out.text(`${JSON.stringify(name)},`)
+    out.slice(plan.names.json, 0, plan.names.json.length)
+    out.ascii(']}}')
+  }
+
+  #storedValues({ place, rows: { rows, rowOf } }: StoredColumn): void {
+    const out = this.#out
+    const cell = 2 * place.cell
+    for (let row = 0; row < this.#rowCount; row++) {
+      const { bytes, places, base } = rows[rowOf === undefined ? row : rowOf[row]!]!
+      const start = places[base + cell]!
+      if (start < 0) out.ascii('null')
+      else writeValueJson(out, bytes, start, places[base + cell + 1]!)
+      out.byte(COMMA)
+    }
+    out.length--
+  }
+
+  #computedValues({ cells }: OnDemandColumn): void {
+    const out = this.#out
+    for (const cell of cells) {
+      if (cell) writeValueJson(out, cell, 0, cell.length)
+      else out.ascii('null')
+      out.byte(COMMA)
+    }
+    out.length--
+  }
+
+  #echoed({ type, values }: EchoedColumn): void {
+    const out = this.#out
+    out.ascii('{"values":[')
+    for (const value of values) {
+      if (type === undefined) out.text(jsonText(value))
+      else writeKey(out, value as Cell, type)
+      out.byte(COMMA)
+    }
+    out.length--
+    out.ascii(VALUES_END)
+    this.#sameStatuses(PRESENT)
+    this.#epochTimes()
+  }
+
+  #outputStatuses(index: number): void {
+    const { codes, common } = this.#answer.statuses
+    if (common[index] !== MIXED) {
+      this.#sameStatuses(common[index]!)
+      return
+    }
+    const out = this.#out
+    for (let at = index * this.#rowCount, end = at + this.#rowCount; at < end; at++) {
+      const status = STATUS_TEXTS[codes[at]!]!
+      out.slice(status, 0, status.length)
+    }
+    out.length--
+    out.ascii(STATUSES_END)
+  }
+
+  #sameStatuses(status: number): void {
+    this.#statuses[status] = this.#once(this.#statuses[status], () => {
+      const text = STATUS_TEXTS[status]!
+      for (let row = 0; row < this.#rowCount; row++) this.#out.slice(text, 0, text.length)
+      this.#out.length--
+      this.#out.ascii(STATUSES_END)
+    })
+  }
+
+  #storedTimes({ place, rows: { rows, rowOf } }: StoredColumn): void {
+    const times = this.#times[place.group]!
+    times[place.view] = this.#once(times[place.view], () => {
+      const out = this.#out
+      const cell = 2 * timeCell(this.#answer.plan, place)
+      for (let row = 0; row < this.#rowCount; row++) {
+        const { bytes, places, base } = rows[rowOf === undefined ? row : rowOf[row]!]!
+        const start = places[base + cell]!
+        out.byte(QUOTE)
+        out.ascii(
+          start < 0 ? EPOCH_TEXT : timestampText(decodeTimestamp(bytes, start, places[base + cell + 1]!)),
+        )
+        out.ascii('",')
+      }
+      out.length--
+      out.ascii(COLUMN_END)
+    })
+  }
+
+  #epochTimes(): void {
+    this.#epochs = this.#once(this.#epochs, () => {
+      for (let row = 0; row < this.#rowCount; row++) this.#out.ascii(`"${EPOCH_TEXT}",`)
+      this.#out.length--
+      this.#out.ascii(COLUMN_END)
+    })
+  }
+
+  #once(written: Piece | undefined, write: () => void): Piece {
+    if (written === undefined) {
+      const start = this.#out.length
+      write()
+      return { start, end: this.#out.length }
+    }
+    this.#out.repeat(written.start, written.end)
+    return written
   }
 }
 
-const PIECE_CHARACTERS = 8192
+const COMMA = 0x2c
+const QUOTE = 0x22
+const VALUES_END = '],"statuses":['
+const STATUSES_END = '],"event_timestamps":['
+const COLUMN_END = ']},'
+const STATUS_TEXTS = FIELD_STATUSES.map((status) => Buffer.from(`"${status}",`))
 
-/** What is the same in many columns, written once. */
-interface Repeated {
-  readonly rowCount: number
-  /** The end of a column whose values are all there and have no event time. */
-  readonly present: string
-  readonly presentStatuses: string
-  readonly epochs: string
-}
-
-function repeated(rowCount: number): Repeated {
-  const epochs = `],"event_timestamps":[${Array(rowCount).fill('"1970-01-01T00:00:00Z"').join()}]}`
-  const presentStatuses = Array(rowCount).fill('"PRESENT"').join()
-  return { rowCount, epochs, presentStatuses, present: `,"statuses":[${presentStatuses}${epochs}` }
-}
-
-function storedColumn(
-  { place, rows: { rows, rowOf }, times }: StoredColumn,
-  { rowCount, presentStatuses }: Repeated,
-  stampsOf: Map<RowTimes, string>,
-): string {
-  const { cell } = place
-  let values = ''
-  let statuses = ''
-  let absent = 0
-  for (let row = 0; row < rowCount; row++) {
-    const index = rowOf === undefined ? row : rowOf[row]!
-    const bytes = rows[index]![cell]!
-    values += bytes === null ? ',null' : `,${valueJson(bytes)}`
-    const status = fieldStatus(bytes, times.states[index]!)
-    // Mostly all of them are there, and then there is nothing to write down.
-    if (status === 'PRESENT' && absent === 0) continue
-    if (absent++ === 0) statuses = ',"PRESENT"'.repeat(row)
-    statuses += `,"${status}"`
-  }
-  let stamps = stampsOf.get(times)
-  if (stamps === undefined) {
-    stamps = stampsText(times, rowOf)
-    stampsOf.set(times, stamps)
-  }
-  const all = absent === 0 ? presentStatuses : statuses.slice(1)
-  return `{"values":[${values.slice(1)}],"statuses":[${all}${stamps}`
-}
-
-function stampsText({ texts }: RowTimes, rowOf: readonly number[] | undefined): string {
-  const perRow = rowOf === undefined ? texts : rowOf.map((index) => texts[index]!)
-  return `],"event_timestamps":["${perRow.join('","')}"]}`
-}
-
-function onDemandColumn({ cells }: OnDemandColumn, constant: Repeated): string {
-  let values = ''
-  let statuses = ''
-  for (const cell of cells) {
-    values += cell === null || cell === undefined ? ',null' : `,${valueJson(cell)}`
-    statuses += cell === undefined ? ',"INVALID"' : `,"${fieldStatus(cell, FRESH)}"`
-  }
-  return `{"values":[${values.slice(1)}],"statuses":[${statuses.slice(1)}${constant.epochs}`
-}
-
-function echoedValues({ type, values }: EchoedColumn): string {
-  if (type === undefined) return values.map((value) => jsonText(value)).join()
-  return values.map((value) => keyJson(value as Cell, type)).join()
-}
-
-function keyJson(cell: Cell, type: FeastType): string {
-  if (type.valueType === 'STRING') return JSON.stringify(cell)
-  if (type.valueType === 'UNIX_TIMESTAMP') return String(floorSeconds(cell as bigint))
-  return cell instanceof Uint8Array ? `"${Buffer.from(cell).toString('base64')}"` : String(cell)
+function writeKey(out: ByteWriter, cell: Cell, type: FeastType): void {
+  if (type.valueType === 'STRING') out.text(JSON.stringify(cell))
+  else if (type.valueType === 'UNIX_TIMESTAMP') out.ascii(String(floorSeconds(cell as bigint)))
+  else if (cell instanceof Uint8Array) out.ascii(`"${Buffer.from(cell).toString('base64')}"`)
+  else out.ascii(String(cell))
 }

@@ -1,40 +1,29 @@
 import { valueEncoder } from '../codec/value.js'
 import { decodeValue } from '../codec/value-decode.js'
 import type { Cell } from '../core/cell.js'
+import { type OnlineReadEvent, onlineRead } from '../core/diagnostics.js'
 import { feastError } from '../core/errors.js'
 import type { FeastType } from '../core/value-type.js'
-import { type RowTimes, rowTimes } from './field-status.js'
+import { cellOfRow } from '../online-stores/online-row.js'
+import {
+  type AnswerStatuses,
+  answerStatuses,
+  type OutputColumn,
+  type RowStates,
+  rowStates,
+} from './field-status.js'
 import { jsonCellReader } from './json-cell.js'
 import { type InputColumn, runOnDemand } from './on-demand.js'
 import type { CellPlace, OnDemandStep, OnlinePlan } from './online-plan.js'
-import {
-  type EchoedColumn,
-  type EntityColumns,
-  type GroupRows,
-  type OnlineRows,
-  readOnline,
-} from './online-read.js'
+import { type EntityColumns, type GroupRows, type OnlineRows, readOnline } from './online-read.js'
 
 /** All that a request asked for, still as bytes; a protocol writes it down. */
 export interface OnlineAnswer {
-  readonly rowCount: number
-  readonly echoed: readonly EchoedColumn[]
-  readonly outputs: readonly (StoredColumn | OnDemandColumn)[]
-}
-
-export interface StoredColumn {
-  readonly kind: 'stored'
-  readonly name: string
-  readonly place: CellPlace
-  readonly rows: GroupRows
-  readonly times: RowTimes
-}
-
-export interface OnDemandColumn {
-  readonly kind: 'onDemand'
-  readonly name: string
-  /** Value bytes per row; undefined in every row of a view that cannot be computed here. */
-  readonly cells: readonly (Buffer | null | undefined)[]
+  readonly plan: OnlinePlan
+  readonly rows: OnlineRows
+  /** One per output of the plan. */
+  readonly outputs: readonly OutputColumn[]
+  readonly statuses: AnswerStatuses
 }
 
 export interface AnswerOptions {
@@ -51,26 +40,28 @@ export async function answerOnline(
 ): Promise<OnlineAnswer> {
   const requestData = requestDataOf(plan, entities)
   const rows = await readOnline(plan, entities)
-  const times = timesOf(plan, rows, options)
+  const states = statesOf(plan, rows, options)
   const computed = plan.onDemand.map((step) => compute(step, rows, requestData))
-  const outputs = plan.outputs.map((output): StoredColumn | OnDemandColumn =>
-    output.kind === 'stored'
-      ? {
-          kind: 'stored',
-          name: output.name,
-          place: output.cell,
-          rows: rows.groups[output.cell.group]!,
-          times: times[output.cell.group]![output.cell.view]!,
-        }
-      : { kind: 'onDemand', name: output.name, cells: computed[output.step]!(output.feature) },
-  )
-  return { rowCount: rows.rowCount, echoed: rows.echoed, outputs }
+  const outputs = plan.outputs.map((output): OutputColumn => {
+    const { kind, name } = output
+    if (kind === 'onDemand') return { kind, name, cells: computed[output.step]!(output.feature) }
+    const { group, view } = output.cell
+    return { kind, name, place: output.cell, rows: rows.groups[group]!, states: states[group]![view]! }
+  })
+  const statuses = answerStatuses(plan, outputs, rows.rowCount)
+  if (onlineRead.hasSubscribers) {
+    const { rowCount, seconds } = rows
+    const featureCount = plan.outputs.length
+    const event = { rowCount, featureCount, seconds, views: plan.views, statusCounts: statuses.counts }
+    onlineRead.publish(event satisfies OnlineReadEvent)
+  }
+  return { plan, rows, outputs, statuses }
 }
 
-function timesOf(plan: OnlinePlan, rows: OnlineRows, { enforceTtl, now }: AnswerOptions): RowTimes[][] {
+function statesOf(plan: OnlinePlan, rows: OnlineRows, { enforceTtl, now }: AnswerOptions): RowStates[][] {
   const nowMs = now()
   return plan.groups.map((group, index) =>
-    group.views.map((_, view) => rowTimes(group, view, rows.groups[index]!, nowMs, enforceTtl)),
+    group.views.map((_, view) => rowStates(group, view, rows.groups[index]!, nowMs, enforceTtl)),
   )
 }
 
@@ -113,7 +104,7 @@ function compute(
 
 /** A stored feature decoded, one cell per request row. */
 export function storedCells({ cell, type }: CellPlace, { rows, rowOf }: GroupRows, rowCount: number): Cell[] {
-  const decoded = rows.map((row) => decodedCell(row[cell]!, type))
+  const decoded = rows.map((row) => decodedCell(cellOfRow(row, cell), type))
   return rowOf === undefined ? decoded : Array.from({ length: rowCount }, (_, row) => decoded[rowOf[row]!]!)
 }
 

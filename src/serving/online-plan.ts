@@ -1,15 +1,19 @@
-import { type EntityKeyEncoder, entityKeyEncoder } from '../codec/entity-key.js'
+import { type EntityKeyEncoder, entityKeyEncoder, type JoinKey } from '../codec/entity-key.js'
 import { DUMMY_ENTITY, DUMMY_ENTITY_VALUE } from '../core/entity.js'
 import { type FeastError, feastError, isFeastError } from '../core/errors.js'
 import { outputName, parseFeatureRef } from '../core/feature-ref.js'
+import type { FeatureService } from '../core/feature-service.js'
 import { isEntityless, type StoredView } from '../core/feature-view.js'
 import type { Field } from '../core/field.js'
 import type { OnDemandFeatureView, RowFunction } from '../core/on-demand-feature-view.js'
 import { nameToUse } from '../core/projection.js'
 import type { FeastType } from '../core/value-type.js'
-import type { OnlineReader, OnlineStore } from '../online-stores/online-store.js'
+import type { OnlineReader, OnlineStore, ReadShape } from '../online-stores/online-store.js'
 import type { Registry } from '../registry/registry.js'
+import { jsonNames } from './json-response.js'
 import { rowFunctionOf } from './on-demand.js'
+import { protoNames } from './proto-response.js'
+import { type ServiceVector, serviceVector, vectorReader } from './service-vector.js'
 
 /** What a request asks for, without its entities: the key of a plan. */
 export interface RequestShape {
@@ -42,15 +46,22 @@ export interface OnlinePlan {
   /** Types of the entity columns this plan looks up by; others are echoed as they came. */
   readonly keyTypes: ReadonlyMap<string, FeastType>
   readonly requestColumns: ReadonlyMap<string, { readonly field: Field; readonly view: string }>
+  /** Names of the views that are asked for, for metrics. */
+  readonly views: readonly string[]
   readonly viewCount: number
+  /** The names of the outputs as answers write them. */
+  readonly names: { readonly json: Buffer; readonly proto: Buffer }
+  /** Of a feature service that one vector per entity can hold. Where the service asks for it, it is read. */
+  readonly vector: ServiceVector | undefined
 }
 
-/** A column of the answer. */
+/** A column of the answer; `view` is its place in the plan's `views`. */
 export type PlanOutput =
-  | { readonly kind: 'stored'; readonly name: string; readonly cell: CellPlace }
+  | { readonly kind: 'stored'; readonly name: string; readonly view: number; readonly cell: CellPlace }
   | {
       readonly kind: 'onDemand'
       readonly name: string
+      readonly view: number
       readonly step: number
       /** Position in the on demand view's features. */
       readonly feature: number
@@ -62,6 +73,11 @@ export interface CellPlace {
   readonly cell: number
   readonly view: number
   readonly type: FeastType
+}
+
+/** The cell with the event time of a stored feature. */
+export function timeCell({ groups }: OnlinePlan, { group, view }: CellPlace): number {
+  return groups[group]!.features.length + view
 }
 
 /** Views that are looked up by the same entity columns: one reader, one key per entity row. */
@@ -108,17 +124,28 @@ export function planOnline(shape: RequestShape, context: PlanContext): OnlinePla
   if (wanted.length === 0) throw feastError('NO_FEATURES', undefined)
   refuseCollisions(wanted, shape.fullFeatureNames)
   const draft = newDraft(context)
-  const outputs = wanted.map((feature) => placeOutput(draft, feature))
+  const views = [...new Set(wanted.map(({ source }) => source.view.name))]
+  const outputs = wanted.map((feature) => ({
+    ...placeOutput(draft, feature),
+    view: views.indexOf(feature.source.view.name),
+  }))
   refuseWhenNothingCanBeComputed(draft, outputs)
+  const names = wanted.map(({ output }) => output)
+  const service = shape.featureService === undefined ? undefined : serviceOf(shape.featureService, context)
+  const vector = service && vectorOf(service, wanted, outputs, draft)
+  const read = service?.precomputeOnline && context.onlineStore.vectors ? vector : undefined
   return {
     outputs,
-    groups: draft.groups.map((group) => finishGroup(group, context)),
+    groups: draft.groups.map((group) => finishGroup(group, context, read)),
     onDemand: draft.steps,
     joinKeys: draft.joinKeys,
     joinKeyOfEntity: draft.joinKeyOfEntity,
     keyTypes: draft.keyTypes,
     requestColumns: draft.requestColumns,
+    views,
     viewCount: new Set(wanted.map(({ source }) => source.label)).size,
+    names: { json: jsonNames(names), proto: protoNames(names) },
+    vector,
   }
 }
 
@@ -173,7 +200,7 @@ function serviceSources(
   name: string,
   context: PlanContext,
 ): { readonly source: Source; readonly features: readonly string[] }[] {
-  return context.registry.featureService(context.project, name).projections.map((projection) => {
+  return serviceOf(name, context).projections.map((projection) => {
     // Where online versioning is off, Feast serves the current rows under the versioned name.
     const opened = openSource(projection.view, context.versioning ? projection.versionTag : '', context)
     return {
@@ -181,6 +208,10 @@ function serviceSources(
       features: projection.features ?? opened.view.features.map((feature) => feature.name),
     }
   })
+}
+
+function serviceOf(name: string, { registry, project }: PlanContext): FeatureService {
+  return registry.featureService(project, name)
 }
 
 function openSource(name: string, versionTag: string, { registry, project }: PlanContext): Source {
@@ -240,7 +271,7 @@ function newDraft(context: PlanContext): Draft {
   }
 }
 
-function placeOutput(draft: Draft, { source, feature, output }: Wanted): PlanOutput {
+function placeOutput(draft: Draft, { source, feature, output }: Wanted): PlacedOutput {
   if (source.view.kind !== 'onDemandFeatureView') {
     return { kind: 'stored', name: output, cell: placeCell(draft, source, source.view, feature) }
   }
@@ -248,6 +279,13 @@ function placeOutput(draft: Draft, { source, feature, output }: Wanted): PlanOut
   if (position < 0) throw unknownFeature(source.view, feature)
   return { kind: 'onDemand', name: output, step: stepOf(draft, source.view), feature: position }
 }
+
+/** Without the place of its view. */
+type PlacedOutput = PlanOutput extends infer Output
+  ? Output extends PlanOutput
+    ? Omit<Output, 'view'>
+    : never
+  : never
 
 function placeCell(draft: Draft, source: Source, view: StoredView, feature: string): CellPlace {
   const field = view.features.find(({ name }) => name === feature)
@@ -342,19 +380,53 @@ function refuseWhenNothingCanBeComputed(draft: Draft, outputs: readonly PlanOutp
   if (errors.every((error) => error !== undefined)) throw errors[0]
 }
 
-function finishGroup(group: GroupDraft, { onlineStore, entityKeyVersion }: PlanContext): ReadGroup {
-  const joinKeys = group.entityless
-    ? [{ name: DUMMY_ENTITY.joinKey, type: { valueType: DUMMY_ENTITY.valueType } }]
-    : group.keys.map(({ joinKey, type }) => ({ name: joinKey, type }))
-  const encodeKey = entityKeyEncoder(joinKeys, entityKeyVersion)
+/**
+ * A vector stands for one entity, and nothing in it is computed. Feast looks up all views of a vector by the keys of
+ * the first, and a view of a given version at its current one: such vectors hold what a read would not find.
+ */
+function vectorOf(
+  service: FeatureService,
+  wanted: readonly Wanted[],
+  outputs: readonly PlanOutput[],
+  { groups, context }: Draft,
+): ServiceVector | undefined {
+  const [group, ...others] = groups
+  if (group === undefined || others.length > 0) return undefined
+  if (context.versioning && service.projections.some(({ versionTag }) => versionTag !== '')) return undefined
+  const features = outputs.flatMap((output, index) => {
+    const { source, feature } = wanted[index]!
+    return output.kind === 'stored' ? [{ label: source.label, feature, ...output.cell }] : []
+  })
+  if (features.length < outputs.length) return undefined
+  return serviceVector(
+    service,
+    features,
+    joinKeysOf(group).map(({ name }) => name),
+    shapeOf(group),
+  )
+}
+
+function joinKeysOf({ entityless, keys }: GroupDraft): readonly JoinKey[] {
+  if (entityless) return [{ name: DUMMY_ENTITY.joinKey, type: { valueType: DUMMY_ENTITY.valueType } }]
+  return keys.map(({ joinKey, type }) => ({ name: joinKey, type }))
+}
+
+function shapeOf({ features, views }: GroupDraft): ReadShape {
+  return { features, views: views.map(({ table }) => table) }
+}
+
+function finishGroup(
+  group: GroupDraft,
+  { onlineStore, entityKeyVersion }: PlanContext,
+  vector: ServiceVector | undefined,
+): ReadGroup {
+  const encodeKey = entityKeyEncoder(joinKeysOf(group), entityKeyVersion)
+  const shape = shapeOf(group)
   return {
     keys: group.keys,
     encodeKey,
     constantKey: group.entityless ? encodeKey([DUMMY_ENTITY_VALUE]) : undefined,
-    reader: onlineStore.prepareRead({
-      features: group.features,
-      views: group.views.map((view) => view.table),
-    }),
+    reader: vector ? vectorReader(vector, shape, onlineStore) : onlineStore.prepareRead(shape),
     features: group.features,
     views: group.views,
   }

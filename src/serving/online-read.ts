@@ -1,5 +1,4 @@
 import type { Cell } from '../core/cell.js'
-import { onlineRead } from '../core/diagnostics.js'
 import { feastError } from '../core/errors.js'
 import type { FeastType } from '../core/value-type.js'
 import type { OnlineRow } from '../online-stores/online-store.js'
@@ -16,6 +15,8 @@ export interface OnlineRows {
   readonly echoed: readonly EchoedColumn[]
   /** One per group of the plan. */
   readonly groups: readonly GroupRows[]
+  /** How long the online store took, all groups together. */
+  readonly seconds: number
 }
 
 export interface EchoedColumn {
@@ -45,13 +46,13 @@ export async function readOnline(plan: OnlinePlan, entities: EntityColumns): Pro
   const rowCount = rowCountOf(entities, plan)
   const columns = keyColumnsOf(plan, entities)
   const keyed = plan.groups.map((group) => keysOf(group, columns, rowCount))
-  const started = onlineRead.hasSubscribers ? performance.now() : 0
+  const started = performance.now()
   const read = await Promise.all(keyed.map(({ keys }, index) => plan.groups[index]!.reader.read(keys)))
   const groups = keyed.map(({ rowOf }, index) => ({ rows: read[index]!, rowOf }))
-  if (onlineRead.hasSubscribers) publishRead(plan, groups, rowCount, (performance.now() - started) / 1000)
+  const seconds = (performance.now() - started) / 1000
   // Request data is not echoed, even where it is a join key as well.
   const echoed = [...columns.values()].filter(({ name }) => !plan.requestColumns.has(name))
-  return { rowCount, echoed, groups }
+  return { rowCount, echoed, groups, seconds }
 }
 
 function rowCountOf(entities: EntityColumns, plan: OnlinePlan): number {
@@ -133,38 +134,4 @@ function distinct(keys: readonly Buffer[]): Keyed {
     rowOf.push(index)
   }
   return unique.length === keys.length ? { keys, rowOf: undefined } : { keys: unique, rowOf }
-}
-
-function publishRead(
-  plan: OnlinePlan,
-  groups: readonly GroupRows[],
-  rowCount: number,
-  seconds: number,
-): void {
-  const views = plan.groups.flatMap((group, index) =>
-    group.views.map((view, viewIndex) => countPresent(group, groups[index]!, view.name, viewIndex, rowCount)),
-  )
-  onlineRead.publish({
-    rowCount,
-    featureCount: plan.outputs.length,
-    viewCount: plan.viewCount,
-    seconds,
-    views,
-  })
-}
-
-function countPresent(
-  group: ReadGroup,
-  { rows, rowOf }: GroupRows,
-  view: string,
-  viewIndex: number,
-  rowCount: number,
-): { view: string; present: number; notFound: number } {
-  const table = group.views[viewIndex]!.table
-  const features = group.features.filter((feature) => feature.view === table).length
-  let found = 0
-  for (let row = 0; row < rowCount; row++) {
-    if (rows[rowOf ? rowOf[row]! : row]![group.features.length + viewIndex] !== null) found++
-  }
-  return { view, present: found * features, notFound: (rowCount - found) * features }
 }

@@ -5,19 +5,23 @@ import { writeJsonResponse } from './json-response.js'
 import { answerOnline } from './online-answer.js'
 import { type OnlinePlan, planOnline, type RequestShape } from './online-plan.js'
 import { type OnlineResponse, programResponse } from './program-response.js'
+import { writeProtoResponse } from './proto-response.js'
 
 export type { FieldStatus } from './field-status.js'
 export type { OnlineResponse } from './program-response.js'
 
 /** The online read path: shapes to plans, plans to rows, rows to answers. */
 export interface OnlineServing {
-  /** Feast's HTTP answer, ready to send. @throws the errors of plans, entity values and the online store */
-  answerJson(request: OnlineRequest): Promise<JsonAnswer>
+  /** An answer ready to send. @throws the errors of plans, entity values and the online store */
+  answer(request: OnlineRequest, format: AnswerFormat): Promise<LookupAnswer>
   /** The same lookup for a program. */
   getOnlineFeatures(request: OnlineRequest): Promise<OnlineResponse>
 }
 
-export interface JsonAnswer {
+/** `json`: as Feast's HTTP server writes it. `protobuf`: the message feast.serving.GetOnlineFeaturesResponse. */
+export type AnswerFormat = 'json' | 'protobuf'
+
+export interface LookupAnswer {
   readonly body: Buffer
   readonly rowCount: number
   readonly featureCount: number
@@ -52,12 +56,12 @@ export function createOnlineServing(options: OnlineServingOptions): OnlineServin
   const plans = new PlanCache(options)
   const answerOptions = { enforceTtl: options.ttl === 'enforce', now: options.now ?? Date.now }
   return {
-    async answerJson({ entities, ...rest }) {
+    async answer({ entities, ...rest }, format) {
       const plan = await plans.plan(shapeOf(rest))
       const answer = await answerOnline(plan, entities, answerOptions)
       return {
-        body: writeJsonResponse(answer),
-        rowCount: answer.rowCount,
+        body: format === 'json' ? writeJsonResponse(answer) : writeProtoResponse(answer),
+        rowCount: answer.rows.rowCount,
         featureCount: plan.outputs.length,
         viewCount: plan.viewCount,
       }

@@ -2,8 +2,10 @@ import { timestampMicros } from '../codec/timestamp.js'
 import { decodeValue } from '../codec/value-decode.js'
 import type { Cell } from '../core/cell.js'
 import type { Micros } from '../core/instant.js'
-import { type FieldStatus, FRESH, fieldStatus } from './field-status.js'
-import { type OnDemandColumn, type OnlineAnswer, type StoredColumn, storedCells } from './online-answer.js'
+import { cellOfRow } from '../online-stores/online-row.js'
+import { FIELD_STATUSES, type FieldStatus } from './field-status.js'
+import { type OnlineAnswer, storedCells } from './online-answer.js'
+import { timeCell } from './online-plan.js'
 
 export interface OnlineResponse {
   readonly columns: readonly {
@@ -18,38 +20,32 @@ type Column = OnlineResponse['columns'][number]
 
 /** The answer as cells, for a program. */
 export function programResponse(answer: OnlineAnswer): OnlineResponse {
-  const { rowCount } = answer
-  const echoed = answer.echoed.map(({ name, values }) => ({
+  const { rowCount, echoed } = answer.rows
+  const keys = echoed.map(({ name, values }) => ({
     name,
     values: values as readonly Cell[],
     statuses: new Array<FieldStatus>(rowCount).fill('PRESENT'),
     eventTimestamps: new Array<bigint>(rowCount).fill(0n),
   }))
-  const outputs = answer.outputs.map((output) =>
-    output.kind === 'stored' ? storedColumn(output, rowCount) : onDemandColumn(output),
-  )
-  return { columns: [...echoed, ...outputs] }
+  return { columns: [...keys, ...answer.outputs.map((_, index) => outputColumn(answer, index))] }
 }
 
-function storedColumn(column: StoredColumn, rowCount: number): Column {
-  const { name, place, rows, times } = column
-  const indexes = Array.from({ length: rowCount }, (_, row) => (rows.rowOf ? rows.rowOf[row]! : row))
-  return {
-    name,
-    values: storedCells(place, rows, rowCount),
-    statuses: indexes.map((index) => fieldStatus(rows.rows[index]![place.cell]!, times.states[index]!)),
-    eventTimestamps: indexes.map((index) => {
-      const time = rows.rows[index]![times.place]!
-      return time === null ? 0n : timestampMicros(time)
-    }),
+function outputColumn({ plan, rows: { rowCount }, outputs, statuses }: OnlineAnswer, index: number): Column {
+  const output = outputs[index]!
+  const codes = statuses.codes.subarray(index * rowCount, (index + 1) * rowCount)
+  const column = { name: output.name, statuses: Array.from(codes, (code) => FIELD_STATUSES[code]!) }
+  if (output.kind === 'onDemand') {
+    const values = output.cells.map((cell) => (cell ? decodeValue(cell).cell : null))
+    return { ...column, values, eventTimestamps: output.cells.map(() => 0n) }
   }
-}
-
-function onDemandColumn({ name, cells }: OnDemandColumn): Column {
+  const { rows, rowOf } = output.rows
+  const times = rows.map((row) => {
+    const time = cellOfRow(row, timeCell(plan, output.place))
+    return time === null ? 0n : timestampMicros(time)
+  })
   return {
-    name,
-    values: cells.map((cell) => (cell === null || cell === undefined ? null : decodeValue(cell).cell)),
-    statuses: cells.map((cell) => (cell === undefined ? 'INVALID' : fieldStatus(cell, FRESH))),
-    eventTimestamps: cells.map(() => 0n),
+    ...column,
+    values: storedCells(output.place, output.rows, rowCount),
+    eventTimestamps: rowOf === undefined ? times : rowOf.map((row) => times[row]!),
   }
 }

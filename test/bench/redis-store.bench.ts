@@ -5,6 +5,7 @@ import type { EncodedRow } from '../../src/codec/rows.js'
 import { encodeValue } from '../../src/codec/value.js'
 import { silentLogger } from '../../src/core/logger.js'
 import { openOnlineStore } from '../../src/online-stores/index.js'
+import { cellOfRow } from '../../src/online-stores/online-row.js'
 import type { OnlineStore, OnlineTable } from '../../src/online-stores/online-store.js'
 import { type Reply, ReplyParser } from '../../src/online-stores/redis/resp.js'
 import { plainCommands } from '../../src/online-stores/redis/row-commands.js'
@@ -117,7 +118,7 @@ async function lookups(reader: ReturnType<OnlineStore['prepareRead']>, forSecond
           keyOf((lane * 2503 + round * 100 + i * 17) % ENTITIES),
         )
         const rows = await reader.read(keys)
-        if (rows[99]![50] === null) throw new Error('a row is missing')
+        if (cellOfRow(rows[99]!, 50) === null) throw new Error('a row is missing')
         entities += 100
       }
     }),

@@ -7,6 +7,7 @@ import { parseInstant } from '../../src/core/instant.js'
 import type { OnlineStore, OnlineTable } from '../../src/online-stores/online-store.js'
 import { seededRandom } from '../compat/random.js'
 import { RedisServer } from '../redis-server.js'
+import { readCells } from './read-cells.js'
 import {
   describeWithRedis,
   firstValues,
@@ -131,7 +132,8 @@ describeWithRedis('Redis, byte for byte', () => {
       views: ['driver_stats'],
     }
     const expected = rows.map(vectorRow)
-    const found = await store.prepareRead(shape).read(expected.map(({ entityKey }) => entityKey))
+    const keys = expected.map(({ entityKey }) => entityKey)
+    const found = await readCells(store, shape, keys)
     expect(found).toEqual(expected.map((one) => [...one.values, encodeTimestamp(one.eventTimestamp)]))
   })
 
@@ -173,7 +175,7 @@ describeWithRedis('Redis, byte for byte', () => {
     const values = lengths.map((length) => Buffer.alloc(length, '\r\n'))
     await store.write({ table, rows: [{ ...row(1, [], T0), values }] })
     const shape = { features: features.map((feature) => ({ view: 'long', feature })), views: ['long'] }
-    const [found] = await store.prepareRead(shape).read([key(1)])
+    const [found] = await readCells(store, shape, [key(1)])
     expect(found!.map((cell) => cell?.length)).toEqual([...lengths, encodeTimestamp(T0).length])
     values.forEach((value, i) => {
       expect(value.equals(found![i]!)).toBe(true)
@@ -384,7 +386,7 @@ describeWithRedis('Redis, byte for byte', () => {
         async (its) => {
           await its.write({ table: STATS, rows: [{ ...row(1, [1, 2], T0), entityKey: encode([1n]) }] })
           const shape = { features: [{ view: 'stats', feature: 'a' }], views: ['stats'] }
-          expect(await its.prepareRead(shape).read([encode([1n])])).toEqual([[int(1), encodeTimestamp(T0)]])
+          expect(await readCells(its, shape, [encode([1n])])).toEqual([[int(1), encodeTimestamp(T0)]])
           await its.teardown([STATS])
         },
         { version: 2 },

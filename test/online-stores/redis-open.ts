@@ -6,6 +6,7 @@ import { type Logger, silentLogger } from '../../src/core/logger.js'
 import { openOnlineStore } from '../../src/online-stores/index.js'
 import type { OnlineStore, OnlineTable } from '../../src/online-stores/online-store.js'
 import { hasRedis, NO_REDIS } from '../redis-server.js'
+import { readCells } from './read-cells.js'
 
 export function openRedis(
   options: Record<string, unknown>,
@@ -36,7 +37,7 @@ export function row(id: number, values: readonly number[], at: bigint): EncodedR
 /** The first feature of each entity as hex; null where there is none. */
 export async function firstValues(store: OnlineStore, ids: readonly number[], table = STATS) {
   const shape = { features: [{ view: table.name, feature: table.features[0]! }], views: [table.name] }
-  const rows = await store.prepareRead(shape).read(ids.map(key))
+  const rows = await readCells(store, shape, ids.map(key))
   return rows.map(([value]) => value?.toString('hex') ?? null)
 }
 

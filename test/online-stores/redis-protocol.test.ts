@@ -6,8 +6,10 @@ import {
   encodeCommand,
   type Reply,
   ReplyParser,
+  RowReply,
 } from '../../src/online-stores/redis/resp.js'
 import { type Random, seededRandom } from '../compat/random.js'
+import { cellsOf } from './read-cells.js'
 
 function randomReply(random: Random, depth = 0): Reply {
   const kind = random.int(0, depth < 3 ? 6 : 4)
@@ -26,6 +28,7 @@ function bytesOf(reply: Reply, random: Random): Buffer {
   if (typeof reply === 'number') return Buffer.from(`:${reply}\r\n`)
   if (reply instanceof ErrorReply) return Buffer.from(`-${reply.message}\r\n`)
   if (Buffer.isBuffer(reply)) return encodeBulk(reply)
+  if (reply instanceof RowReply) throw new Error('none is made here')
   return Buffer.concat([Buffer.from(`*${reply.length}\r\n`), ...reply.map((one) => bytesOf(one, random))])
 }
 
@@ -53,6 +56,48 @@ describe('RESP', () => {
       }
       expect(found.map(shown)).toEqual(replies.map(shown))
     }
+  })
+
+  it('rows are read alike however they are cut, also beside other replies', () => {
+    const random = seededRandom('RESP rows')
+    for (let round = 0; round < 60; round++) {
+      const width = random.pick([1, 2, 7, 60])
+      const cell = () =>
+        random.chance(0.2)
+          ? null
+          : Buffer.alloc(random.pick([0, 1, 9, 10, 99, 2000]), random.pick(['$', '\r\n']))
+      const replies: Reply[] = random.times(random.int(1, 30), () =>
+        random.chance(0.1)
+          ? random.pick<Reply>([null, 7, new ErrorReply('ERR no'), [Buffer.from('x')], [7, null]])
+          : random.times(width, cell),
+      )
+      const bytes = Buffer.concat(replies.map((reply) => bytesOf(reply, random)))
+      const found: unknown[] = []
+      const wanted = (reply: Reply) =>
+        Array.isArray(reply) && reply.length === width && reply.every((one) => typeof one !== 'number')
+      const parser = new ReplyParser(
+        (reply) => {
+          expect(reply instanceof RowReply).toBe(wanted(replies[found.length]!))
+          found.push(shown(reply instanceof RowReply ? cellsOf(reply, width) : reply))
+        },
+        () => width,
+      )
+      const step = random.pick([1, 20, 1000, bytes.length])
+      for (let at = 0; at < bytes.length; ) {
+        const next = Math.min(bytes.length, at + random.int(1, step))
+        parser.push(Buffer.from(bytes.subarray(at, next)))
+        at = next
+      }
+      expect(found).toEqual(replies.map(shown))
+    }
+  })
+
+  it.each(['*1\r\n$x\r\n', '*1\r\n$1x\r\na\r\n'])('refuses the row %j', (text) => {
+    const parser = new ReplyParser(
+      () => {},
+      () => 1,
+    )
+    expect(() => parser.push(Buffer.from(text))).toThrow(/byte/)
   })
 
   it.each(['hello\r\n', '$x\r\n', '*1\r\nHTTP/1.1 400\r\n', ':1x\r\n'])('refuses %j', (text) => {

@@ -15,6 +15,7 @@ import type { ValueType } from '../../src/core/value-type.js'
 import { openOnlineStore } from '../../src/online-stores/index.js'
 import type { OnlineStore, OnlineTable } from '../../src/online-stores/online-store.js'
 import { onlineStoreContract } from '../contract/online-store.js'
+import { readCells } from './read-cells.js'
 
 let folder: string
 
@@ -184,12 +185,12 @@ describe('SQLite, held to what Feast stored', () => {
     store = await open()
     const shape = { features: [{ view: 'driver_stats', feature: 'trips' }], views: ['driver_stats'] }
     const stored = encodeTimestamp(1_785_578_400_000_000n)
-    expect(await store.prepareRead(shape).read([key])).toEqual([[Buffer.from('2005', 'hex'), stored]])
+    expect(await readCells(store, shape, [key])).toEqual([[Buffer.from('2005', 'hex'), stored]])
     await store.setup(TABLES)
     const row = { entityKey: key, eventTimestamp: 1_785_578_401_000_000n, createdTimestamp: null }
     const values = [Buffer.from('2006', 'hex')]
     await store.write({ table: { ...TABLES[0]!, features: ['trips'] }, rows: [{ ...row, values }] })
-    expect((await store.prepareRead(shape).read([key]))[0]![0]).toEqual(values[0])
+    expect((await readCells(store, shape, [key]))[0]![0]).toEqual(values[0])
   })
 
   it('keeps the text of numbers, booleans and text as Python writes it', async () => {
@@ -256,9 +257,9 @@ describe('SQLite, held to what Feast stored', () => {
     await apply(vectors.steps[0]!)
     const shape = { features: [{ view: 'driver_stats', feature: 'trips' }], views: ['driver_stats'] }
     const key = encodedRow(vectors.steps[0]!.write.rows[0]!).entityKey
-    expect(await other.prepareRead(shape).read([key])).toEqual([[null, null]])
+    expect(await readCells(other, shape, [key])).toEqual([[null, null]])
     await other.teardown(TABLES)
-    expect((await store.prepareRead(shape).read([key]))[0]![1]).not.toBeNull()
+    expect((await readCells(store, shape, [key]))[0]![1]).not.toBeNull()
     await other.close()
   })
 
@@ -289,7 +290,7 @@ describe('SQLite, held to what Feast stored', () => {
     await new Promise((resolve) => setTimeout(resolve, 1100))
     const shape = { features: [{ view: 'driver_stats', feature: 'trips' }], views: ['driver_stats'] }
     const key = encodedRow(vectors.steps[0]!.write.rows[0]!).entityKey
-    expect(await store.prepareRead(shape).read([key])).toEqual([[null, null]])
+    expect(await readCells(store, shape, [key])).toEqual([[null, null]])
     await store.setup(TABLES)
     await apply(vectors.steps[0]!)
     expect(stateOf()).toEqual(vectors.steps[0]!.sqlite_after)
@@ -297,7 +298,7 @@ describe('SQLite, held to what Feast stored', () => {
 
   it('reading makes no file, and nothing is there', async () => {
     const shape = { features: [{ view: 'driver_stats', feature: 'trips' }], views: ['driver_stats'] }
-    expect(await store.prepareRead(shape).read([Buffer.from([1])])).toEqual([[null, null]])
+    expect(await readCells(store, shape, [Buffer.from([1])])).toEqual([[null, null]])
     expect(existsSync(path())).toBe(false)
   })
 

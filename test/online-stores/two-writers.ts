@@ -3,6 +3,7 @@ import type { EncodedRow } from '../../src/codec/rows.js'
 import { encodeTimestamp } from '../../src/codec/timestamp.js'
 import type { OnlineStore } from '../../src/online-stores/online-store.js'
 import type { Random } from '../compat/random.js'
+import { readCells } from './read-cells.js'
 import { int, key, row, STATS, T0 } from './redis-open.js'
 
 /**
@@ -41,7 +42,11 @@ export async function interleave(
     features: STATS.features.map((feature) => ({ view: STATS.name, feature })),
     views: [STATS.name],
   }
-  const found = await writers[0].prepareRead(shape).read(newest.map((_, id) => key(id)))
+  const found = await readCells(
+    writers[0],
+    shape,
+    newest.map((_, id) => key(id)),
+  )
   const wrong = newest.flatMap(({ at, values }, id) => {
     const [a, b, time] = found[id]!
     const isRight =

@@ -22,12 +22,13 @@ export async function getOnlineFeatures(
   }
   const store = await context.store()
   const serving = await store.serving()
-  const { body } = await serving.answerJson({
+  const request = {
     entities,
     fullFeatureNames: flags.fullFeatureNames ?? false,
     ...(flags.features ? { features: flags.features } : {}),
     ...(flags.featureService ? { featureService: flags.featureService } : {}),
-  })
+  }
+  const { body } = await serving.answer(request, 'json')
   const text = body.toString('utf8')
   if (flags.json) return print(text)
   print(columnsText(text))

@@ -14,6 +14,8 @@ export interface CommandSet {
   encode(indexes: readonly number[]): Buffer
   readonly channel: Channel
   readonly timeoutMs: number
+  /** Replies are rows of so many cells, wanted as RowReply. */
+  readonly rowCells?: number
 }
 
 /** Requests that wait at a time; beyond, callers are turned away at once. */
@@ -120,7 +122,12 @@ class Attempts {
   async #sendTo(link: RedisLink | undefined, group: readonly number[]): Promise<readonly number[]> {
     if (link === undefined) return this.#failure ? group : this.#ask(group[0]!)
     try {
-      const replies = await link.request(() => this.#set.encode(group), group.length, this.#deadline)
+      const replies = await link.request(
+        () => this.#set.encode(group),
+        group.length,
+        this.#deadline,
+        this.#set.rowCells,
+      )
       return this.#take(link, group, replies)
     } catch (error) {
       this.#failed(error, link.nextTry)
@@ -133,7 +140,7 @@ class Attempts {
     this.#asks.delete(index)
     try {
       const payload = () => Buffer.concat([ASKING, this.#set.encode([index])])
-      const replies = await link.request(payload, 2, this.#deadline)
+      const replies = await link.request(payload, 2, this.#deadline, this.#set.rowCells)
       return this.#take(link, [index], [replies[1]!])
     } catch (error) {
       this.#failed(error, link.nextTry)

@@ -36,6 +36,8 @@ interface Pending {
   readonly deadline: number
   readonly resolve: (replies: Reply[]) => void
   readonly reject: (error: Error) => void
+  /** Cells of each reply, if they are rows; else 0. */
+  readonly rowCells: number
   /** undefined: the caller has gone; what still comes is passed over. */
   replies: Reply[] | undefined
 }
@@ -79,7 +81,10 @@ export class RedisConnection {
     this.#socket = socket
     this.#node = node
     this.#onClose = onClose
-    const parser = new ReplyParser((reply) => this.#answer(reply))
+    const parser = new ReplyParser(
+      (reply) => this.#answer(reply),
+      () => this.#pending[this.#head]?.rowCells ?? 0,
+    )
     socket.setNoDelay(true)
     socket.setKeepAlive(true, 10_000)
     socket.on('data', (chunk: Buffer) => {
@@ -101,9 +106,10 @@ export class RedisConnection {
   /**
    * Sends commands and waits for as many replies, errors among them. What is not answered by the deadline
    * (ms since 1970) fails; a connection that stays silent is given up.
+   * @param rowCells replies that are arrays of so many bulk strings come as {@link RowReply}
    * @throws NodeUnavailable
    */
-  request(payload: Buffer, count: number, deadline: number): Promise<Reply[]> {
+  request(payload: Buffer, count: number, deadline: number, rowCells = 0): Promise<Reply[]> {
     if (this.#closed) return Promise.reject(this.#closed)
     if (this.#pendingBytes > 0 && this.#pendingBytes + payload.length > MAX_PENDING_BYTES) {
       return Promise.reject(this.#unavailable('too many requests are waiting for it'))
@@ -111,7 +117,7 @@ export class RedisConnection {
     return new Promise((resolve, reject) => {
       const { length: bytes } = payload
       if (this.#pending.length === this.#head) this.#lastByteAt = Date.now()
-      this.#pending.push({ left: count, bytes, deadline, resolve, reject, replies: [] })
+      this.#pending.push({ left: count, bytes, deadline, resolve, reject, rowCells, replies: [] })
       this.#pendingBytes += bytes
       if (deadline < this.#timerAt) this.#wakeAt(deadline)
       this.#cork()

@@ -31,11 +31,11 @@ export class RedisLink {
    * See {@link RedisConnection.request}. The payload is made once there is a connection to send it over.
    * @throws NodeUnavailable, at once while the node is known to be away
    */
-  request(payload: () => Buffer, count: number, deadline: number): Promise<Reply[]> {
+  request(payload: () => Buffer, count: number, deadline: number, rowCells = 0): Promise<Reply[]> {
     const connection = this.#connection
-    if (connection?.isOpen) return connection.request(payload(), count, deadline)
+    if (connection?.isOpen) return connection.request(payload(), count, deadline, rowCells)
     return inTime(this.#connect(), deadline, () => this.#failure ?? slow(this.node)).then((opened) =>
-      opened.request(payload(), count, deadline),
+      opened.request(payload(), count, deadline, rowCells),
     )
   }
 

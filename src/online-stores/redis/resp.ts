@@ -1,3 +1,5 @@
+import { ABSENT, type OnlineRow, rowOfCells } from '../online-row.js'
+
 /**
  * RESP, the protocol of Redis, in version 2: commands to bytes and bytes to replies. A client library encodes
  * every argument of every command anew and makes a promise per command; on a read of 100 entities × 50 features
@@ -5,7 +7,16 @@
  */
 
 /** What Redis answers. Text and bulk strings are slices of the socket's buffer: copy what is kept. */
-export type Reply = Buffer | null | number | ErrorReply | readonly Reply[]
+export type Reply = Buffer | null | number | ErrorReply | RowReply | readonly Reply[]
+
+/** An array of bulk strings that stays where it is. */
+export class RowReply implements OnlineRow {
+  constructor(
+    readonly bytes: Buffer,
+    readonly places: Int32Array,
+    readonly base: number,
+  ) {}
+}
 
 /** An error that Redis answered with. `code` is its first word, such as `OOM`. */
 export class ErrorReply {
@@ -38,7 +49,11 @@ const COLON = 0x3a
 interface OpenArray {
   readonly items: Reply[]
   left: number
+  readonly isRow: boolean
 }
+
+/** Places are handed out from pieces of this many: an array of its own for each row costs more than filling it. */
+const PLACES = 16_384
 
 /** Longer than any line Redis sends; bytes without a line end are no Redis. */
 const MAX_LINE_BYTES = 1 << 20
@@ -46,15 +61,20 @@ const MAX_LINE_BYTES = 1 << 20
 /** Turns chunks into replies; a reply may come in any number of chunks. */
 export class ReplyParser {
   readonly #onReply: (reply: Reply) => void
+  readonly #rowCells: () => number
   readonly #open: OpenArray[] = []
+  #places = new Int32Array(0)
+  #usedPlaces = 0
   /** Chunks whose first byte starts an unfinished element. */
   #waiting: Buffer[] = []
   #waitingBytes = 0
   /** How many bytes the unfinished element needs at least. */
   #needed = 0
 
-  constructor(onReply: (reply: Reply) => void) {
+  /** @param rowCells how many bulk strings the next reply has, if it is wanted as a {@link RowReply}; else 0 */
+  constructor(onReply: (reply: Reply) => void, rowCells: () => number = () => 0) {
     this.#onReply = onReply
+    this.#rowCells = rowCells
   }
 
   /** @throws Error when the bytes are not RESP */
@@ -118,11 +138,56 @@ export class ReplyParser {
       } else if (type === ASTERISK) {
         if (negative) this.#emit(null)
         else if (number === 0) this.#emit([])
-        else this.#open.push({ items: [], left: number })
+        else {
+          const isRow = this.#open.length === 0 && this.#rowCells() === number
+          const rowEnd = isRow ? this.#row(bytes, at, number) : -1
+          if (rowEnd < 0) this.#open.push({ items: [], left: number, isRow })
+          else at = rowEnd
+        }
       } else if (type === COLON) this.#emit(negative ? -number : number)
       else throw new Error(`byte ${type} starts no reply of Redis`)
     }
     return end
+  }
+
+  /** Hands out the row at `at`. @returns where it ends; -1 if not all of it is there, or it is no row of bulk strings */
+  #row(bytes: Buffer, start: number, cells: number): number {
+    if (this.#usedPlaces + 2 * cells > this.#places.length) {
+      this.#places = new Int32Array(Math.max(PLACES, 2 * cells))
+      this.#usedPlaces = 0
+    }
+    const places = this.#places
+    const base = this.#usedPlaces
+    const end = bytes.length
+    let at = start
+    for (let place = base, last = base + 2 * cells; place < last; place += 2) {
+      if (at + 3 >= end || bytes[at] !== DOLLAR) return -1
+      let length = bytes[at + 1]! - 0x30
+      at += 2
+      if (length < 0) {
+        // `$-1`: there is none.
+        if (bytes[at - 1] !== MINUS) return -1
+        places[place] = ABSENT
+        places[place + 1] = ABSENT
+        at += 3
+        continue
+      }
+      if (length > 9) return -1
+      for (;;) {
+        const digit = bytes[at++]!
+        if (digit === CR) break
+        if (digit < 0x30 || digit > 0x39 || at >= end) return -1
+        length = length * 10 + digit - 0x30
+      }
+      places[place] = ++at
+      at += length
+      places[place + 1] = at
+      at += 2
+    }
+    if (at > end) return -1
+    this.#usedPlaces += 2 * cells
+    this.#onReply(new RowReply(bytes, places, base))
+    return at
   }
 
   #unfinished(start: number, end: number): number {
@@ -142,9 +207,19 @@ export class ReplyParser {
       array.items.push(done)
       if (--array.left > 0) return
       this.#open.pop()
-      done = array.items
+      done = array.isRow && array.items.every(isBulk) ? gathered(array.items) : array.items
     }
   }
+}
+
+function isBulk(reply: Reply): reply is Buffer | null {
+  return reply === null || Buffer.isBuffer(reply)
+}
+
+/** A row that came in pieces. */
+function gathered(cells: readonly (Buffer | null)[]): RowReply {
+  const { bytes, places, base } = rowOfCells(cells)
+  return new RowReply(bytes, places, base)
 }
 
 function digit(byte: number): number {

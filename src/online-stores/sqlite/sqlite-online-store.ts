@@ -4,6 +4,7 @@ import { setImmediate as nextTick } from 'node:timers/promises'
 import { DatabaseSync, type DatabaseSyncInstance, type StatementSyncInstance } from '@photostructure/sqlite'
 import { encodeTimestampParts } from '../../codec/timestamp.js'
 import { feastError, isFeastError, messageOf } from '../../core/errors.js'
+import { rowOfCells } from '../online-row.js'
 import type {
   InfraObject,
   OnlineReader,
@@ -141,9 +142,9 @@ export class SqliteOnlineStore implements OnlineStore {
   }
 
   #read(plan: readonly ViewPlan[], cells: number, keys: readonly Buffer[]): readonly OnlineRow[] {
-    const rows = keys.map(() => new Array<Buffer | null>(cells).fill(null))
+    const rows = keys.map(() => new Array<Uint8Array | null>(cells).fill(null))
     const db = keys.length === 0 ? undefined : this.#openExisting()
-    if (!db) return rows
+    if (!db) return rows.map(rowOfCells)
     // One transaction: all views and rows are of the same moment.
     db.exec('BEGIN')
     try {
@@ -154,7 +155,7 @@ export class SqliteOnlineStore implements OnlineStore {
     } finally {
       db.exec('COMMIT')
     }
-    return rows
+    return rows.map(rowOfCells)
   }
 
   /** undefined: there is no such table (yet), so no rows either. */
@@ -266,15 +267,14 @@ function readRow(
   statement: StatementSyncInstance,
   view: ViewPlan,
   key: Buffer,
-  row: (Buffer | null)[],
+  row: (Uint8Array | null)[],
 ): void {
   for (const [feature, value, newest] of statement.all(key) as FoundRow[]) {
     if (feature === null) {
       if (newest === null) return
       row[view.timestampCell] = encodeTimestampParts(newest, 0)
     } else if (value !== null) {
-      const cell = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
-      for (const place of view.cellsOf.get(feature)!) row[place] = cell
+      for (const place of view.cellsOf.get(feature)!) row[place] = value
     }
   }
 }

@@ -29,12 +29,13 @@ export const onlineFeaturesRoutes: FastifyPluginAsync<Deps> = async (app, { stor
       throw feastError('PAYLOAD_TOO_LARGE', { what: 'features', limit: MAX_FEATURES })
     }
     const serving = await store.serving()
-    const answer = await serving.answerJson({
+    const lookup = {
       entities: body.entities,
       features: body.features,
       fullFeatureNames: body.full_feature_names,
       ...(body.feature_service ? { featureService: body.feature_service } : {}),
-    })
+    }
+    const answer = await serving.answer(lookup, 'json')
     metrics.countLookup(request, answer)
     return sendJson(reply, 200, answer.body)
   })
