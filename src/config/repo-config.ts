@@ -28,12 +28,25 @@ export interface RepoConfig {
     readonly ttl: 'enforce' | 'ignore'
     readonly transformationServiceEndpoint: string | undefined
     readonly metrics: boolean
+    readonly limits: ServerLimits
   }
   readonly materialization: { readonly onlineWriteBatchSize: number | undefined }
-  readonly auth: { readonly type: string } & Readonly<Record<string, unknown>>
+  /** Who may call the server; only commands that serve look into it. */
+  readonly auth: StoreBlock
   /** Everything as read, defaults included: what `feast configuration` prints. */
   readonly resolved: Readonly<Record<string, unknown>>
   readonly warnings: readonly string[]
+}
+
+/** What one request, and all of one server process together, may ask for. */
+export interface ServerLimits {
+  readonly bodyBytes: number
+  /** Rows of one lookup. */
+  readonly entityRows: number
+  /** Feature references of one lookup. */
+  readonly features: number
+  /** Lookups and writes at the same time; more are turned away. */
+  readonly inFlight: number
 }
 
 /** One store's block: its `type:` and the other keys as they stand in the file. */
@@ -125,6 +138,7 @@ export async function parseRepoConfig(
       transformationServiceEndpoint:
         textAt(source, featureServer, 'transformation_service_endpoint', 'feature_server', '') || undefined,
       metrics: metricsEnabled(source, featureServer),
+      limits: serverLimits(source, featureServer),
     },
     materialization: { onlineWriteBatchSize: batchSize(source, materialization) },
     auth,
@@ -135,7 +149,7 @@ export async function parseRepoConfig(
       online_store: onlineStore ? { type: onlineStore.type, ...onlineStore.options } : null,
       offline_store: { type: offlineStore.type, ...offlineStore.options },
       batch_engine: typed(data['batch_engine'], 'local'),
-      auth,
+      auth: { type: auth.type, ...withoutSecrets(auth.options) },
       ...(data['feature_server'] ? { feature_server: featureServer } : {}),
       ...(data['materialization'] ? { materialization } : {}),
       entity_key_serialization_version: entityKeyVersion,
@@ -170,6 +184,7 @@ const FEATURE_SERVER_KEYS = [
   'ttl',
   'transformation_service_endpoint',
   'metrics',
+  'limits',
   'feature_logging',
   'offline_push_batching_enabled',
   'offline_push_batching_batch_size',
@@ -305,23 +320,53 @@ function originOf(source: ConfigFile, path: string): StoreBlockOrigin {
   }
 }
 
-const AUTH_TYPES = ['no_auth', 'kubernetes', 'oidc']
+/** Feast's, and `token`: bearer tokens that stand in the file. */
+const AUTH_TYPES = ['no_auth', 'kubernetes', 'oidc', 'token']
 
 function authBlock(source: ConfigFile): RepoConfig['auth'] {
   const value = source.data['auth']
-  if (value === undefined || value === null) return { type: 'no_auth' }
+  if (value === undefined || value === null) return { type: 'no_auth', options: {} }
   const map = mapOf(source, 'auth', typeof value === 'string' ? { type: value } : value)
   const type = map['type']
   if (typeof type !== 'string' || !AUTH_TYPES.includes(type)) {
     throw fail(source, type === undefined ? 'auth' : 'auth.type', oneOf(type, AUTH_TYPES))
   }
-  return { ...map, type }
+  const { type: _, ...options } = map
+  return { type, options, origin: originOf(source, 'auth') }
 }
+
+/** `feast configuration` prints what is understood; its output ends up in tickets. */
+function withoutSecrets(value: Raw): Raw {
+  const shown = (key: string, one: unknown): unknown => {
+    if (SECRET_KEYS.includes(key) && typeof one === 'string') return '***'
+    if (Array.isArray(one)) return one.map((each) => shown('', each))
+    return typeof one === 'object' && one !== null ? withoutSecrets(one as Raw) : one
+  }
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, shown(key, one)]))
+}
+
+const SECRET_KEYS = ['token', 'user_token', 'password', 'client_secret']
 
 function metricsEnabled(source: ConfigFile, featureServer: Raw): boolean {
   const metrics = featureServer['metrics']
   if (metrics === undefined || metrics === null) return false
   return flag(source, mapOf(source, 'feature_server.metrics', metrics), 'enabled', 'feature_server.metrics')
+}
+
+const LIMIT_KEYS = ['body_bytes', 'entity_rows', 'features', 'in_flight']
+
+function serverLimits(source: ConfigFile, featureServer: Raw): ServerLimits {
+  const path = 'feature_server.limits'
+  const given = featureServer['limits'] ?? {}
+  const map = mapOf(source, path, given)
+  refuseUnknownKeys(source, path, map, LIMIT_KEYS)
+  const limit = (key: string, fallback: number) => wholeNumber(source, map, key, path, fallback, 1)
+  return {
+    bodyBytes: limit('body_bytes', 32 * 1024 * 1024),
+    entityRows: limit('entity_rows', 100_000),
+    features: limit('features', 10_000),
+    inFlight: limit('in_flight', 1000),
+  }
 }
 
 function batchSize(source: ConfigFile, materialization: Raw): number | undefined {

@@ -31,5 +31,5 @@ function unknownKey(key: string, type: string, schema: ZodType): string {
   const known = Object.keys(shape)
   const close = nearest(key, known)
   if (close !== undefined) return `the key is not known here. Did you mean "${close}"?`
-  return `the key is not known to the ${type} store. Known are ${['type', ...known].join(', ')}.`
+  return `the key is not known to type ${type}. Known are ${['type', ...known].join(', ')}.`
 }

@@ -90,7 +90,22 @@ async function resolve(parts: StoreParts, repo: FeatureRepo, options: ApplyOptio
   const unchecked = options.skipSourceValidation
     ? []
     : await validateSources(changedViews(definitions, diff), describe)
-  return { registry, definitions, diff, inferred, warnings: [...warnings, ...unchecked] }
+  const opened = lastPermissionGoes(registry, definitions, diff) ? [EVERYTHING_OPEN] : []
+  return { registry, definitions, diff, inferred, warnings: [...warnings, ...unchecked, ...opened] }
+}
+
+const EVERYTHING_OPEN =
+  'No permission is left: with `auth` configured, every authenticated caller may then do everything.'
+
+function lastPermissionGoes(
+  registry: Registry | undefined,
+  { project, permissions }: ProjectDefinitions,
+  { objects }: RegistryDiff,
+): boolean {
+  if (permissions.length > 0) return false
+  const stored = registry?.recordsOf(project.name, 'permission').length ?? 0
+  const going = objects.filter(({ action, kind }) => action === 'delete' && kind === 'permission')
+  return stored > 0 && going.length === stored
 }
 
 function knownObjects(

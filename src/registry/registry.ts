@@ -15,6 +15,7 @@ import { type FeastError, feastError, messageOf } from '../core/errors.js'
 import type { FeatureService } from '../core/feature-service.js'
 import type { StoredView } from '../core/feature-view.js'
 import type { OnDemandFeatureView } from '../core/on-demand-feature-view.js'
+import type { Permission } from '../core/permission.js'
 import type { RegistryContents } from './registry-store.js'
 
 /**
@@ -29,7 +30,7 @@ export interface Registry {
   /** Decodes everything once to find out; cheap afterwards. */
   broken(): readonly { readonly key: RecordKey; readonly error: FeastError }[]
 
-  /** In registry order. Kinds without a definition type (saved datasets, permissions, …) have records only. */
+  /** In registry order. Kinds without a definition type (saved datasets, infra, …) have records only. */
   list(project: string, kind: RecordKind): readonly Definition[]
   recordsOf(project: string, kind: RecordKind): readonly RegistryRecord[]
   record(key: RecordKey): RegistryRecord | undefined
@@ -40,6 +41,7 @@ export interface Registry {
   storedViews(project: string): readonly StoredView[]
   onDemandFeatureViews(project: string): readonly OnDemandFeatureView[]
   featureServices(project: string): readonly FeatureService[]
+  permissions(project: string): readonly Permission[]
 
   /** @throws ENTITY_NOT_FOUND naming the nearest */
   entity(project: string, name: string): Entity
@@ -153,6 +155,10 @@ class RegistrySnapshot implements Registry {
 
   featureServices(project: string): readonly FeatureService[] {
     return this.list(project, 'featureService') as readonly FeatureService[]
+  }
+
+  permissions(project: string): readonly Permission[] {
+    return this.list(project, 'permission') as readonly Permission[]
   }
 
   entity(project: string, name: string): Entity {

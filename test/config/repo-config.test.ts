@@ -91,7 +91,7 @@ auth: { type: oidc, client_id: c, auth_discovery_url: "http://x" }
     entityKeyVersion: 2,
     featureServer: { transformationServiceEndpoint: 'localhost:6569', metrics: true },
     materialization: { onlineWriteBatchSize: 5000 },
-    auth: { type: 'oidc', client_id: 'c' },
+    auth: { type: 'oidc', options: { client_id: 'c' } },
   })
   expect(config.warnings).toEqual([expect.stringContaining('entity_key_serialization_version 2')])
 })
@@ -190,12 +190,12 @@ describe('bad YAML', () => {
     [
       'an auth without type',
       `${good}auth: { client_id: x }\n`,
-      'feature_store.yaml:2:1: auth: a type is required; write one of no_auth, kubernetes, oidc.',
+      'feature_store.yaml:2:1: auth: a type is required; write one of no_auth, kubernetes, oidc, token.',
     ],
     [
       'a wrong auth',
       `${good}auth: { type: oidcc }\n`,
-      'auth.type: "oidcc" is not known; write one of no_auth, kubernetes, oidc. Did you mean "oidc"?',
+      'auth.type: "oidcc" is not known; write one of no_auth, kubernetes, oidc, token. Did you mean "oidc"?',
     ],
     [
       'a wrong key version',

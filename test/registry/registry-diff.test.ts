@@ -217,17 +217,14 @@ describe('orphans (R4)', () => {
       'featureView global_stats',
       'featureService svc',
       'featureService svc_alias',
+      'permission p1',
     ])
   })
 
-  it('go with their history when pruned; the dummy entity, permissions and the project stay', () => {
+  it('go with their history when pruned; the dummy entity and the project stay', () => {
     const { diff, bytes } = applied(recorded('apply with one more'), [demo!], { prune: true })
     expect(diff.objects.every(({ action }) => action === 'delete')).toBe(true)
-    expect(refs(decodeRegistryFile(bytes).records)).toEqual([
-      'entity __dummy',
-      'permission p1',
-      'project demo',
-    ])
+    expect(refs(decodeRegistryFile(bytes).records)).toEqual(['entity __dummy', 'project demo'])
   })
 
   it('of other projects are none of ours', () => {

@@ -40,7 +40,7 @@ describe('registry', () => {
     expect(registry.onDemandFeatureViews('p')).toHaveLength(5)
     expect(registry.featureServices('p').map(({ name }) => name)).toEqual(['svc'])
     expect(registry.recordsOf('p', 'permission').map(({ name }) => name)).toEqual(['perm'])
-    expect(registry.list('p', 'permission')).toEqual([])
+    expect(registry.permissions('p').map(({ name }) => name)).toEqual(['perm'])
     expect(registry.broken()).toEqual([])
   })
 
