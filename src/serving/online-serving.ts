@@ -31,7 +31,7 @@ export interface LookupAnswer {
 export interface OnlineRequest {
   readonly features?: readonly string[]
   /** Wins over `features`. */
-  readonly featureService?: string
+  readonly featureService?: string | undefined
   /** Column → values; numbers, strings, bigints, booleans, bytes, Dates. Request data is given here as well. */
   readonly entities: Readonly<Record<string, readonly unknown[]>>
   readonly fullFeatureNames?: boolean

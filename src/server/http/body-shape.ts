@@ -1,3 +1,4 @@
+import { feastError } from '../../core/errors.js'
 import { jsonText } from '../../serving/json-text.js'
 
 /** One finding about a body or query, as FastAPI words it. */
@@ -66,6 +67,10 @@ function orNull<T>(read: Reader<T>): Reader<T | undefined> {
 
 /** Checks a parsed body; members it does not know are ignored. @throws InvalidShape with all findings */
 export function readBody<S extends BodyShape>(shape: S, body: unknown): BodyOf<S> {
+  if (Buffer.isBuffer(body)) {
+    const message = 'This route reads JSON; only POST /get-online-features reads protobuf.'
+    throw feastError('INVALID_REQUEST', { message })
+  }
   if (typeof body !== 'object' || body === null || Array.isArray(body)) throw notAnObject(body)
   const findings: Finding[] = []
   const result: Record<string, unknown> = {}

@@ -1,7 +1,10 @@
 import type { FastifyPluginAsync } from 'fastify'
+import { decodeOnlineRequest } from '../../../codec/online-request.js'
 import { feastError } from '../../../core/errors.js'
 import type { FeatureStore } from '../../../feature-store/feature-store.js'
+import type { OnlineRequest } from '../../../serving/online-serving.js'
 import { columns, optional, readBody, required, text, texts, truth } from '../body-shape.js'
+import { protobufBody, sendProtobuf, wantsProtobuf } from '../protobuf-body.js'
 import { sendJson } from '../send-json.js'
 import type { ServerMetrics } from '../server-metrics.js'
 
@@ -21,22 +24,28 @@ const BODY = {
 /** More references than any model has; each costs planning. */
 const MAX_FEATURES = 10_000
 
-/** POST /get-online-features (spec 7.3). */
+/** POST /get-online-features (spec 7.3): JSON, or the messages of feast.serving.ServingService as they are. */
 export const onlineFeaturesRoutes: FastifyPluginAsync<Deps> = async (app, { store, metrics }) => {
   app.post('/get-online-features', async (request, reply) => {
-    const body = readBody(BODY, request.body)
-    if (body.features.length > MAX_FEATURES) {
+    const message = protobufBody(request)
+    const lookup = message ? decodeOnlineRequest(message) : jsonLookup(request.body)
+    if (lookup.features.length > MAX_FEATURES) {
       throw feastError('PAYLOAD_TOO_LARGE', { what: 'features', limit: MAX_FEATURES })
     }
     const serving = await store.serving()
-    const lookup = {
-      entities: body.entities,
-      features: body.features,
-      fullFeatureNames: body.full_feature_names,
-      ...(body.feature_service ? { featureService: body.feature_service } : {}),
-    }
-    const answer = await serving.answer(lookup, 'json')
+    const format = wantsProtobuf(request) ? 'protobuf' : 'json'
+    const answer = await serving.answer(lookup, format)
     metrics.countLookup(request, answer)
-    return sendJson(reply, 200, answer.body)
+    return format === 'json' ? sendJson(reply, 200, answer.body) : sendProtobuf(reply, answer.body)
   })
+}
+
+function jsonLookup(given: unknown): OnlineRequest & Pick<Required<OnlineRequest>, 'features'> {
+  const body = readBody(BODY, given)
+  return {
+    entities: body.entities,
+    features: body.features,
+    featureService: body.feature_service || undefined,
+    fullFeatureNames: body.full_feature_names,
+  }
 }

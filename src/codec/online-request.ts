@@ -1,0 +1,81 @@
+import { feastError, isFeastError } from '../core/errors.js'
+import { decodeValue } from './value-decode.js'
+import { BYTES, eachField, MalformedMessage, readText, readVarint32, VARINT } from './wire.js'
+
+/** What a feast.serving.GetOnlineFeaturesRequest asks for. */
+export interface OnlineRequestMessage {
+  readonly features: readonly string[]
+  readonly featureService: string | undefined
+  /** Entities and request context: column → values; instants are seconds since 1970 as bigint, null has no type. */
+  readonly entities: Readonly<Record<string, readonly unknown[]>>
+  readonly fullFeatureNames: boolean
+}
+
+/**
+ * Reads the message by hand: a request has a value per entity row, and a general decoder makes an object of each.
+ * @throws INVALID_REQUEST when the bytes are not such a message
+ */
+export function decodeOnlineRequest(bytes: Buffer): OnlineRequestMessage {
+  try {
+    return readRequest(bytes)
+  } catch (error) {
+    if (!(error instanceof MalformedMessage) && !isFeastError(error, 'BYTES_UNREADABLE')) throw error
+    const message = `The body is no feast.serving.GetOnlineFeaturesRequest: ${error.message}`
+    throw feastError('INVALID_REQUEST', { message }, error)
+  }
+}
+
+function readRequest(bytes: Buffer): OnlineRequestMessage {
+  const features: string[] = []
+  let featureService: string | undefined
+  let fullFeatureNames = false
+  const columns: [string, readonly unknown[]][] = []
+  eachField(bytes, 0, bytes.length, (number, wireType, _start, start, end) => {
+    if (number === 4 && wireType === VARINT) fullFeatureNames = readVarint32(bytes, start, end) !== 0
+    if (wireType !== BYTES) return
+    if (number === 1) {
+      // Of a oneof the last one on the wire counts.
+      featureService = readText(bytes, start, end)
+      features.length = 0
+    } else if (number === 2) {
+      featureService = undefined
+      readFeatureList(bytes, start, end, features)
+    } else if (number === 3 || number === 5) columns.push(readColumn(bytes, start, end))
+  })
+  return { features, featureService, fullFeatureNames, entities: Object.fromEntries(columns) }
+}
+
+function readFeatureList(bytes: Buffer, start: number, end: number, into: string[]): void {
+  eachField(bytes, start, end, (number, wireType, _start, from, to) => {
+    if (number === 1 && wireType === BYTES) into.push(readText(bytes, from, to))
+  })
+}
+
+/** An entry of a map<string, RepeatedValue>. */
+function readColumn(bytes: Buffer, start: number, end: number): [string, readonly unknown[]] {
+  let name = ''
+  let values: readonly unknown[] = []
+  eachField(bytes, start, end, (number, wireType, _start, from, to) => {
+    if (wireType !== BYTES) return
+    if (number === 1) name = readText(bytes, from, to)
+    else if (number === 2) values = readValues(bytes, from, to)
+  })
+  return [name, values]
+}
+
+function readValues(bytes: Buffer, start: number, end: number): readonly unknown[] {
+  const values: unknown[] = []
+  eachField(bytes, start, end, (number, wireType, _start, from, to) => {
+    if (number === 1 && wireType === BYTES) values.push(readValue(bytes.subarray(from, to)))
+  })
+  return values
+}
+
+function readValue(bytes: Buffer): unknown {
+  const { valueType, cell } = decodeValue(bytes)
+  if (valueType === 'UNIX_TIMESTAMP') return (cell as bigint) / 1_000_000n
+  if (valueType === 'UNIX_TIMESTAMP_LIST' || valueType === 'UNIX_TIMESTAMP_SET') {
+    return (cell as readonly bigint[]).map((micros) => micros / 1_000_000n)
+  }
+  return cell
+}
