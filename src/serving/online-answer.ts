@@ -1,3 +1,4 @@
+import { jsonCellReader } from '../codec/json-cell.js'
 import { valueEncoder } from '../codec/value.js'
 import { decodeValue } from '../codec/value-decode.js'
 import type { Cell } from '../core/cell.js'
@@ -12,7 +13,6 @@ import {
   type RowStates,
   rowStates,
 } from './field-status.js'
-import { jsonCellReader } from './json-cell.js'
 import { type InputColumn, runOnDemand } from './on-demand.js'
 import type { CellPlace, OnDemandStep, OnlinePlan } from './online-plan.js'
 import { type EntityColumns, type GroupRows, type OnlineRows, readOnline } from './online-read.js'

@@ -1,3 +1,4 @@
+import { jsonCellReader } from '../../codec/json-cell.js'
 import type { Cell, ColumnBatch } from '../../core/cell.js'
 import { feastError } from '../../core/errors.js'
 import type { StoredView } from '../../core/feature-view.js'
@@ -5,7 +6,6 @@ import { type Field, field } from '../../core/field.js'
 import { parseInstant } from '../../core/instant.js'
 import { type FeastType, sameType, typeText, UnixTimestamp } from '../../core/value-type.js'
 import { entityValue } from '../../serving/entity-value.js'
-import { jsonCellReader } from '../../serving/json-cell.js'
 
 /** Column → values, as a client sends a data frame. */
 type DataFrame = Readonly<Record<string, readonly unknown[]>>

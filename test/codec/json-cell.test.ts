@@ -16,9 +16,9 @@ import {
   UnixTimestamp,
   ZonedTimestamp,
 } from 'feast-node'
+import { jsonCellReader } from '../../src/codec/json-cell.js'
 import type { Cell } from '../../src/core/cell.js'
 import type { FeastType } from '../../src/core/value-type.js'
-import { jsonCellReader } from '../../src/serving/json-cell.js'
 
 const FITS: readonly (readonly [FeastType, unknown, Cell])[] = [
   [Int64, 7, 7n],

@@ -1,9 +1,9 @@
-import { elementOf } from '../codec/element-type.js'
-import { pythonJson, pythonStr } from '../codec/python-text.js'
 import type { Cell } from '../core/cell.js'
 import { feastError } from '../core/errors.js'
 import { microsOf, tryParseInstant } from '../core/instant.js'
 import { type FeastType, typeText } from '../core/value-type.js'
+import { elementOf } from './element-type.js'
+import { pythonJson, pythonStr } from './python-text.js'
 
 /** Reads the values of one column that came as JSON; numbers past 2^53 must come as bigints. */
 export type JsonCellReader = (value: unknown) => Cell
