@@ -15,11 +15,21 @@ export interface Difference {
   readonly what: string
   /** Rule of the decisions page that wants it. */
   readonly decision: string
-  readonly suite: Suite
+  readonly suites: readonly Suite[]
   matches(found: Found): boolean
 }
 
-export type Suite = 'http' | 'http-writes' | 'registry' | 'historical' | 'materialize'
+export type Suite =
+  | 'http'
+  | 'http-writes'
+  | 'registry'
+  | 'historical'
+  | 'materialize'
+  | 'http-redis'
+  | 'remote'
+  | 'remote-redis'
+  | 'remote-writes'
+  | 'remote-redis-writes'
 
 const status = (found: Found, theirs: string, ours: string) =>
   found.where.endsWith(': status') && found.theirs === theirs && found.ours === ours
@@ -54,56 +64,96 @@ function integerOf(where: string, value: unknown): unknown {
 export const DIFFERENCES: readonly Difference[] = [
   {
     id: 'null-value',
-    suite: 'http',
+    suites: ['http', 'http-redis', 'remote', 'remote-redis'],
     decision: 'O1',
     what: 'A stored null is NULL_VALUE; Python Feast says PRESENT',
     matches: (found) => status(found, 'PRESENT', 'NULL_VALUE'),
   },
   {
+    id: 'raised-at-once',
+    suites: ['remote', 'remote-redis'],
+    decision: 'O4',
+    what: 'A mistake raises its class at once; Python’s server answers 500, which its client repeats and gives up',
+    matches: ({ where, theirs, ours }) =>
+      where.endsWith(': error class') && theirs === 'RetryError' && ours !== null,
+  },
+  {
+    id: 'written-all-the-same',
+    suites: ['remote-writes', 'remote-redis-writes'],
+    decision: 'P1',
+    what: 'Lists of structs, and views whose source calls the event time otherwise: Python’s server cannot read what its own client sends',
+    matches: ({ where, theirs, ours }) =>
+      /^write (f_struct_list|two join keys): error class$/.test(where) &&
+      theirs === 'RetryError' &&
+      ours === null,
+  },
+  {
+    id: 'written-row',
+    suites: ['remote-writes', 'remote-redis-writes'],
+    decision: 'P1',
+    what: 'and the rows are there',
+    matches: ({ where, theirs, ours }) =>
+      where.endsWith(', which Python refused: is there') && theirs === false && ours === true,
+  },
+  {
+    id: 'written-without-entity',
+    suites: ['remote-writes', 'remote-redis-writes'],
+    decision: 'P1',
+    what: 'A row of a view without entity is written where it is read; Python writes it where nobody looks',
+    matches: ({ where }) => /^(demo_global_stats )?00000000(64656d6f)?:|5f5f64756d6d795f6964/.test(where),
+  },
+  {
     id: 'outside-max-age',
-    suite: 'http',
+    suites: ['http', 'http-redis', 'remote', 'remote-redis'],
     decision: 'O1',
     what: 'A value past its TTL is OUTSIDE_MAX_AGE, value kept; Python Feast does not look at the TTL',
     matches: (found) => status(found, 'PRESENT', 'OUTSIDE_MAX_AGE'),
   },
   {
+    id: 'missing-entity',
+    suites: ['http-redis', 'remote-redis'],
+    decision: 'O1',
+    what: 'An entity without rows is NOT_FOUND; Python Feast on Redis says PRESENT',
+    matches: (found) => status(found, 'PRESENT', 'NOT_FOUND'),
+  },
+  {
     id: 'client-mistake',
-    suite: 'http',
+    suites: ['http', 'http-redis'],
     decision: 'O4',
     what: "A client's mistake is 4xx; Python Feast answers 500 to most",
     matches: (found) => httpStatus(found, 500, [400, 404, 422]),
   },
   {
     id: 'unmatched-row',
-    suite: 'historical',
+    suites: ['historical'],
     decision: 'J1 (R1)',
     what: 'An entity row for which nothing matches stays; Python’s local store drops it once its key has rows',
     matches: ({ where }) => where.endsWith('], nothing matched it'),
   },
   {
     id: 'repeated-row',
-    suite: 'historical',
+    suites: ['historical'],
     decision: 'J1 (R1)',
     what: 'Entity rows with the same keys and time all stay; Python’s local store keeps one of them',
     matches: ({ where }) => where.endsWith('], another has its keys and time'),
   },
   {
     id: 'created-tie',
-    suite: 'historical',
+    suites: ['historical'],
     decision: 'J1 (R5)',
     what: 'Of rows with the same event time the later created one wins; Python’s local store sorts unstably',
     matches: ({ where }) => where.endsWith(', by created time'),
   },
   {
     id: 'integers-with-nulls',
-    suite: 'historical',
+    suites: ['historical'],
     decision: 'J4',
     what: 'Integers stay exact where a column has nulls; pandas makes them doubles',
     matches: ({ where, theirs, ours }) => / ?trips\[\d+\]$/.test(where) && isRounded(theirs, ours),
   },
   {
     id: 'materialized-integers-with-nulls',
-    suite: 'materialize',
+    suites: ['materialize'],
     decision: 'J4',
     what: 'Integers stay exact where a column has nulls; pandas makes them doubles before they are written',
     matches: ({ where, theirs, ours }) =>
@@ -112,7 +162,7 @@ export const DIFFERENCES: readonly Difference[] = [
   },
   {
     id: 'materialized-null-time',
-    suite: 'materialize',
+    suites: ['materialize'],
     decision: 'O1',
     what: 'A null UnixTimestamp is written as null; Feast writes the smallest integer and serves it as a time',
     matches: ({ where, theirs, ours }) =>
@@ -120,7 +170,7 @@ export const DIFFERENCES: readonly Difference[] = [
   },
   {
     id: 'materialized-struct-integer',
-    suite: 'materialize',
+    suites: ['materialize'],
     decision: 'J4',
     what: 'A struct’s INT64 field stays one; pandas makes it a double where another row has no struct',
     matches: ({ where, theirs, ours }) =>
@@ -128,21 +178,21 @@ export const DIFFERENCES: readonly Difference[] = [
   },
   {
     id: 'missing-join-key',
-    suite: 'http',
+    suites: ['http', 'http-redis'],
     decision: 'O4',
     what: 'A request that names one of two join keys is refused; Python Feast looks up a key that nobody wrote',
     matches: (found) => found.where === 'one of two join keys: HTTP status' && found.ours === 400,
   },
   {
     id: 'client-mistake-writing',
-    suite: 'http-writes',
+    suites: ['http-writes'],
     decision: 'O4',
     what: "A client's mistake is 4xx; Python Feast answers 500 to most",
     matches: (found) => httpStatus(found, 500, [400, 404, 422]),
   },
   {
     id: 'unknown-view-class',
-    suite: 'http-writes',
+    suites: ['http-writes', 'remote', 'remote-redis'],
     decision: 'O4',
     what: 'Writing to an unknown view raises the subclass that says what is missing',
     matches: ({ where, theirs, ours }) =>
@@ -152,7 +202,7 @@ export const DIFFERENCES: readonly Difference[] = [
   },
   {
     id: 'newest-wins',
-    suite: 'http-writes',
+    suites: ['http-writes'],
     decision: 'W2',
     what: 'An older row never replaces a newer one; Feast writes what comes last',
     matches: ({ where, theirs, ours }) =>
@@ -160,7 +210,7 @@ export const DIFFERENCES: readonly Difference[] = [
   },
   {
     id: 'inexact-key',
-    suite: 'http',
+    suites: ['http', 'http-redis'],
     decision: 'O5',
     what: 'A fraction or a boolean is no INT64 key: 422; Python Feast reads entity 1 for 1.5 and for true',
     matches: (found) =>
@@ -177,7 +227,7 @@ export class Comparison {
   private readonly known: readonly Difference[]
 
   constructor(suite: Suite) {
-    this.known = DIFFERENCES.filter((difference) => difference.suite === suite)
+    this.known = DIFFERENCES.filter(({ suites }) => suites.includes(suite))
   }
 
   /** Compares two values by JSON text; a difference is explained by the list or kept for {@link check}. */

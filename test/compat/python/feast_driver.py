@@ -12,6 +12,7 @@ What JSON cannot carry is tagged, in both directions:
   {"$decimal": "1.20"}, {"$uuid": "..."}, {"$set": [...]}, {"$pairs": [[key, value], ...]}, {"$zoned": [micros, zone]}
 """
 
+import asyncio
 import contextlib
 import datetime
 import decimal
@@ -34,6 +35,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import urllib3
 from google.protobuf.json_format import MessageToDict, ParseDict
 
 import feast
@@ -345,20 +347,28 @@ def op_save_dataset(repo, name, tags):
     forget(repo)
 
 
-def op_materialize(repo, start, end, views=None):
-    store_of(repo).materialize(instant(start), instant(end), views)
+def op_materialize(repo, start, end, views=None, **more):
+    store_of(repo).materialize(instant(start), instant(end), views, **more)
 
 
-def op_materialize_incremental(repo, end, views=None):
-    store_of(repo).materialize_incremental(instant(end), views)
+def op_materialize_incremental(repo, end, views=None, **more):
+    store_of(repo).materialize_incremental(instant(end), views, **more)
 
 
-def op_write_online(repo, view, columns):
-    store_of(repo).write_to_online_store(view, frame(columns))
+def op_write_online(repo, view, columns, run_async=False):
+    store = store_of(repo)
+    if run_async:
+        asyncio.run(store.write_to_online_store_async(view, frame(columns)))
+    else:
+        store.write_to_online_store(view, frame(columns))
 
 
-def op_push(repo, source, columns, to="online"):
-    store_of(repo).push(source, frame(columns), to=PushMode[to.upper()])
+def op_push(repo, source, columns, to="online", run_async=False):
+    store = store_of(repo)
+    if run_async:
+        asyncio.run(store.push_async(source, frame(columns), to=PushMode[to.upper()]))
+    else:
+        store.push(source, frame(columns), to=PushMode[to.upper()])
 
 
 def op_write_cells(repo, view, rows):
@@ -378,13 +388,21 @@ def op_write_cells(repo, view, rows):
 # --- operations: read -----------------------------------------------------------------------------------------------
 
 
-def op_online(repo, entities, features=None, service=None, full_feature_names=False):
-    """The answer message: names, and per column values as Value messages, statuses, event times in microseconds."""
+def op_online(repo, entities, features=None, service=None, unregistered_service=None, run_async=False, **more):
+    """The answer as `answer_table` gives it. `unregistered_service`: the name of one that only this client knows."""
     store = store_of(repo)
-    wanted = store.get_feature_service(service) if service else features
-    response = store.get_online_features(
-        features=wanted, entity_rows=untag(entities), full_feature_names=full_feature_names
-    ).proto
+    if unregistered_service:
+        wanted = feast.FeatureService(name=unregistered_service, features=[])
+    else:
+        wanted = store.get_feature_service(service) if service else features
+    arguments = {"features": wanted, "entity_rows": untag(entities), **more}
+    if run_async:
+        return answer_table(asyncio.run(store.get_online_features_async(**arguments)).proto)
+    return answer_table(store.get_online_features(**arguments).proto)
+
+
+def answer_table(response):
+    """Names, and per column values as Value messages, statuses, event times in microseconds."""
     return {
         name: {
             "values": [value.SerializeToString(deterministic=True).hex() for value in vector.values],
@@ -393,6 +411,23 @@ def op_online(repo, entities, features=None, service=None, full_feature_names=Fa
         }
         for name, vector in zip(response.metadata.feature_names.val, response.results)
     }
+
+
+def op_online_read(repo, view, keys, features):
+    """What the online store itself gives: event time, and per feature the Value message. keys: see op_write_cells."""
+    store = store_of(repo)
+    protos = [
+        EntityKey(join_keys=list(key), entity_values=[ParseDict(value, Value()) for value in key.values()])
+        for key in keys
+    ]
+    rows = store._get_provider().online_read(store.config, store.get_feature_view(view), protos, features)
+    return [
+        [
+            tag(time),
+            values and {name: values[name].SerializeToString(deterministic=True).hex() for name in sorted(values)},
+        ]
+        for time, values in rows
+    ]
 
 
 def op_historical(repo, columns, features=None, service=None, full_feature_names=False):
@@ -517,6 +552,55 @@ def op_stop(port):
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
+
+
+# --- operations: over the network -----------------------------------------------------------------------------------
+
+SENT = {"requests": 0}
+
+
+def count_requests():
+    """Counts what leaves this process as HTTP, retries included."""
+    pool = urllib3.connectionpool.HTTPConnectionPool
+    send = pool._make_request
+
+    def counted(self, *args, **kwargs):
+        SENT["requests"] += 1
+        return send(self, *args, **kwargs)
+
+    pool._make_request = counted
+
+
+count_requests()
+
+
+def op_attempt(what, **args):
+    """Another operation: its result or its error, and the HTTP requests that it took."""
+    before = SENT["requests"]
+    try:
+        outcome = {"result": OPERATIONS[what](**args)}
+    except Exception as error:
+        outcome = {"error": type(error).__name__, "message": str(error)}
+    return {**outcome, "requests": SENT["requests"] - before}
+
+
+def op_post(repo, path, body):
+    """A request as Feast's remote stores send theirs: with its retries, and its errors raised again."""
+    from feast.rest_error_handler import rest_error_handling_decorator
+
+    @rest_error_handling_decorator
+    def post(session, config):
+        return session.post(config.online_store.path + path, json=body)
+
+    return post(store_of(repo).config).text
+
+
+def op_raise(details):
+    """Error details as a server sends them; the class that Feast's clients raise for each, null for none."""
+    from feast.errors import FeastError
+
+    found = [FeastError.from_error_detail(detail) for detail in details]
+    return [error and [type(error).__name__, str(error), error.http_status_code()] for error in found]
 
 
 OPERATIONS = {name[3:]: item for name, item in list(globals().items()) if name.startswith("op_")}
