@@ -4,6 +4,10 @@
 export type FieldRow = readonly [number, string, string, string]
 
 export const MESSAGES: Readonly<Record<string, readonly FieldRow[]>> = {
+  "PushRequest": [[1,"features","string string","map"],[2,"stream_feature_view","string",""],[3,"allow_registry_cache","bool",""],[4,"to","string",""],[5,"typed_features","string bytes","map"]],
+  "PushResponse": [[1,"status","bool",""]],
+  "WriteToOnlineStoreRequest": [[1,"features","string string","map"],[2,"feature_view_name","string",""],[3,"allow_registry_cache","bool",""],[4,"typed_features","string bytes","map"]],
+  "WriteToOnlineStoreResponse": [[1,"status","bool",""]],
   "feast.core.Aggregation": [[1,"column","string",""],[2,"function","string",""],[3,"time_window","google.protobuf.Duration",""],[4,"slide_interval","google.protobuf.Duration",""],[5,"name","string",""]],
   "feast.core.CombinedGroupNamespacePolicy": [[1,"groups","string","repeated"],[2,"namespaces","string","repeated"]],
   "feast.core.DataSource": [[1,"type","feast.core.DataSource.SourceType",""],[2,"field_mapping","string string","map"],[3,"timestamp_field","string",""],[4,"date_partition_column","string",""],[5,"created_timestamp_column","string",""],[11,"file_options","feast.core.DataSource.FileOptions","oneof options"],[12,"bigquery_options","feast.core.DataSource.BigQueryOptions","oneof options"],[13,"kafka_options","feast.core.DataSource.KafkaOptions","oneof options"],[14,"kinesis_options","feast.core.DataSource.KinesisOptions","oneof options"],[15,"redshift_options","feast.core.DataSource.RedshiftOptions","oneof options"],[16,"custom_options","feast.core.DataSource.CustomSourceOptions","oneof options"],[17,"data_source_class_type","string",""],[18,"request_data_options","feast.core.DataSource.RequestDataOptions","oneof options"],[19,"snowflake_options","feast.core.DataSource.SnowflakeOptions","oneof options"],[20,"name","string",""],[21,"project","string",""],[22,"push_options","feast.core.DataSource.PushOptions","oneof options"],[23,"description","string",""],[24,"tags","string string","map"],[25,"owner","string",""],[26,"batch_source","feast.core.DataSource",""],[27,"spark_options","feast.core.DataSource.SparkOptions","oneof options"],[28,"timestamp_field_type","string",""],[30,"trino_options","feast.core.DataSource.TrinoOptions","oneof options"],[35,"athena_options","feast.core.DataSource.AthenaOptions","oneof options"],[50,"meta","feast.core.DataSource.SourceMeta",""]],
@@ -93,9 +97,21 @@ export const MESSAGES: Readonly<Record<string, readonly FieldRow[]>> = {
   "feast.core.UserDefinedFunction": [[1,"name","string",""],[2,"body","bytes",""],[3,"body_text","string",""]],
   "feast.core.UserDefinedFunctionV2": [[1,"name","string",""],[2,"body","bytes",""],[3,"body_text","string",""],[4,"mode","string",""]],
   "feast.core.ValidationReference": [[1,"name","string",""],[2,"reference_dataset_name","string",""],[3,"project","string",""],[4,"description","string",""],[5,"tags","string string","map"],[6,"ge_profiler","feast.core.GEValidationProfiler","oneof profiler"],[7,"ge_profile","feast.core.GEValidationProfile","oneof cached_profile"]],
+  "feast.serving.GetFeastServingInfoResponse": [[1,"version","string",""]],
   "google.protobuf.Duration": [[1,"seconds","int64",""],[2,"nanos","int32",""]],
   "google.protobuf.StringValue": [[1,"value","string",""]],
   "google.protobuf.Timestamp": [[1,"seconds","int64",""],[2,"nanos","int32",""]],
+  "grpc.health.v1.HealthCheckRequest": [[1,"service","string",""]],
+  "grpc.health.v1.HealthCheckResponse": [[1,"status","grpc.health.v1.HealthCheckResponse.ServingStatus",""]],
+  "grpc.health.v1.HealthListResponse": [[1,"statuses","string grpc.health.v1.HealthCheckResponse","map"]],
+  "grpc.reflection.v1.ErrorResponse": [[1,"error_code","int32",""],[2,"error_message","string",""]],
+  "grpc.reflection.v1.ExtensionNumberResponse": [[1,"base_type_name","string",""],[2,"extension_number","int32","repeated"]],
+  "grpc.reflection.v1.ExtensionRequest": [[1,"containing_type","string",""],[2,"extension_number","int32",""]],
+  "grpc.reflection.v1.FileDescriptorResponse": [[1,"file_descriptor_proto","bytes","repeated"]],
+  "grpc.reflection.v1.ListServiceResponse": [[1,"service","grpc.reflection.v1.ServiceResponse","repeated"]],
+  "grpc.reflection.v1.ServerReflectionRequest": [[1,"host","string",""],[3,"file_by_filename","string","oneof message_request"],[4,"file_containing_symbol","string","oneof message_request"],[5,"file_containing_extension","grpc.reflection.v1.ExtensionRequest","oneof message_request"],[6,"all_extension_numbers_of_type","string","oneof message_request"],[7,"list_services","string","oneof message_request"]],
+  "grpc.reflection.v1.ServerReflectionResponse": [[1,"valid_host","string",""],[2,"original_request","grpc.reflection.v1.ServerReflectionRequest",""],[4,"file_descriptor_response","grpc.reflection.v1.FileDescriptorResponse","oneof message_response"],[5,"all_extension_numbers_response","grpc.reflection.v1.ExtensionNumberResponse","oneof message_response"],[6,"list_services_response","grpc.reflection.v1.ListServiceResponse","oneof message_response"],[7,"error_response","grpc.reflection.v1.ErrorResponse","oneof message_response"]],
+  "grpc.reflection.v1.ServiceResponse": [[1,"name","string",""]],
 }
 
 export const ENUMS: Readonly<Record<string, Readonly<Record<number, string>>>> = {
@@ -105,6 +121,30 @@ export const ENUMS: Readonly<Record<string, Readonly<Record<number, string>>>> =
   "feast.core.PermissionSpec.AuthzedAction": {"0":"CREATE","1":"DESCRIBE","2":"UPDATE","3":"DELETE","4":"READ_ONLINE","5":"READ_OFFLINE","6":"WRITE_ONLINE","7":"WRITE_OFFLINE"},
   "feast.core.PermissionSpec.Type": {"0":"FEATURE_VIEW","1":"ON_DEMAND_FEATURE_VIEW","2":"BATCH_FEATURE_VIEW","3":"STREAM_FEATURE_VIEW","4":"ENTITY","5":"FEATURE_SERVICE","6":"DATA_SOURCE","7":"VALIDATION_REFERENCE","8":"SAVED_DATASET","9":"PERMISSION","10":"PROJECT","11":"LABEL_VIEW"},
   "feast.types.ValueType.Enum": {"0":"INVALID","1":"BYTES","2":"STRING","3":"INT32","4":"INT64","5":"DOUBLE","6":"FLOAT","7":"BOOL","8":"UNIX_TIMESTAMP","11":"BYTES_LIST","12":"STRING_LIST","13":"INT32_LIST","14":"INT64_LIST","15":"DOUBLE_LIST","16":"FLOAT_LIST","17":"BOOL_LIST","18":"UNIX_TIMESTAMP_LIST","19":"NULL","20":"MAP","21":"MAP_LIST","22":"BYTES_SET","23":"STRING_SET","24":"INT32_SET","25":"INT64_SET","26":"DOUBLE_SET","27":"FLOAT_SET","28":"BOOL_SET","29":"UNIX_TIMESTAMP_SET","32":"JSON","33":"JSON_LIST","34":"STRUCT","35":"STRUCT_LIST","36":"UUID","37":"TIME_UUID","38":"UUID_LIST","39":"TIME_UUID_LIST","40":"UUID_SET","41":"TIME_UUID_SET","42":"VALUE_LIST","43":"VALUE_SET","44":"DECIMAL","45":"DECIMAL_LIST","46":"DECIMAL_SET","47":"SCALAR_MAP","48":"ZONED_TIMESTAMP"},
+  "grpc.health.v1.HealthCheckResponse.ServingStatus": {"0":"UNKNOWN","1":"SERVING","2":"NOT_SERVING","3":"SERVICE_UNKNOWN"},
+}
+
+export type PushRequest = {
+  readonly features?: ReadonlyMap<string, string> | undefined
+  readonly streamFeatureView?: string | undefined
+  readonly allowRegistryCache?: boolean | undefined
+  readonly to?: string | undefined
+  readonly typedFeatures?: ReadonlyMap<string, Uint8Array> | undefined
+}
+
+export type PushResponse = {
+  readonly status?: boolean | undefined
+}
+
+export type WriteToOnlineStoreRequest = {
+  readonly features?: ReadonlyMap<string, string> | undefined
+  readonly featureViewName?: string | undefined
+  readonly allowRegistryCache?: boolean | undefined
+  readonly typedFeatures?: ReadonlyMap<string, Uint8Array> | undefined
+}
+
+export type WriteToOnlineStoreResponse = {
+  readonly status?: boolean | undefined
 }
 
 export type Aggregation = {
@@ -760,6 +800,10 @@ export type ValidationReference = {
   readonly geProfile?: GEValidationProfile | undefined
 }
 
+export type GetFeastServingInfoResponse = {
+  readonly version?: string | undefined
+}
+
 export type Duration = {
   readonly seconds?: bigint | undefined
   readonly nanos?: number | undefined
@@ -774,7 +818,68 @@ export type Timestamp = {
   readonly nanos?: number | undefined
 }
 
+export type HealthCheckRequest = {
+  readonly service?: string | undefined
+}
+
+export type HealthCheckResponse = {
+  readonly status?: number | undefined
+}
+
+export type HealthListResponse = {
+  readonly statuses?: ReadonlyMap<string, HealthCheckResponse> | undefined
+}
+
+export type ErrorResponse = {
+  readonly errorCode?: number | undefined
+  readonly errorMessage?: string | undefined
+}
+
+export type ExtensionNumberResponse = {
+  readonly baseTypeName?: string | undefined
+  readonly extensionNumber?: readonly number[] | undefined
+}
+
+export type ExtensionRequest = {
+  readonly containingType?: string | undefined
+  readonly extensionNumber?: number | undefined
+}
+
+export type FileDescriptorResponse = {
+  readonly fileDescriptorProto?: readonly Uint8Array[] | undefined
+}
+
+export type ListServiceResponse = {
+  readonly service?: readonly ServiceResponse[] | undefined
+}
+
+export type ServerReflectionRequest = {
+  readonly host?: string | undefined
+  readonly fileByFilename?: string | undefined
+  readonly fileContainingSymbol?: string | undefined
+  readonly fileContainingExtension?: ExtensionRequest | undefined
+  readonly allExtensionNumbersOfType?: string | undefined
+  readonly listServices?: string | undefined
+}
+
+export type ServerReflectionResponse = {
+  readonly validHost?: string | undefined
+  readonly originalRequest?: ServerReflectionRequest | undefined
+  readonly fileDescriptorResponse?: FileDescriptorResponse | undefined
+  readonly allExtensionNumbersResponse?: ExtensionNumberResponse | undefined
+  readonly listServicesResponse?: ListServiceResponse | undefined
+  readonly errorResponse?: ErrorResponse | undefined
+}
+
+export type ServiceResponse = {
+  readonly name?: string | undefined
+}
+
 export interface MessageTypes {
+  readonly "PushRequest": PushRequest
+  readonly "PushResponse": PushResponse
+  readonly "WriteToOnlineStoreRequest": WriteToOnlineStoreRequest
+  readonly "WriteToOnlineStoreResponse": WriteToOnlineStoreResponse
   readonly "feast.core.Aggregation": Aggregation
   readonly "feast.core.CombinedGroupNamespacePolicy": CombinedGroupNamespacePolicy
   readonly "feast.core.DataSource": DataSource
@@ -864,7 +969,19 @@ export interface MessageTypes {
   readonly "feast.core.UserDefinedFunction": UserDefinedFunction
   readonly "feast.core.UserDefinedFunctionV2": UserDefinedFunctionV2
   readonly "feast.core.ValidationReference": ValidationReference
+  readonly "feast.serving.GetFeastServingInfoResponse": GetFeastServingInfoResponse
   readonly "google.protobuf.Duration": Duration
   readonly "google.protobuf.StringValue": StringValue
   readonly "google.protobuf.Timestamp": Timestamp
+  readonly "grpc.health.v1.HealthCheckRequest": HealthCheckRequest
+  readonly "grpc.health.v1.HealthCheckResponse": HealthCheckResponse
+  readonly "grpc.health.v1.HealthListResponse": HealthListResponse
+  readonly "grpc.reflection.v1.ErrorResponse": ErrorResponse
+  readonly "grpc.reflection.v1.ExtensionNumberResponse": ExtensionNumberResponse
+  readonly "grpc.reflection.v1.ExtensionRequest": ExtensionRequest
+  readonly "grpc.reflection.v1.FileDescriptorResponse": FileDescriptorResponse
+  readonly "grpc.reflection.v1.ListServiceResponse": ListServiceResponse
+  readonly "grpc.reflection.v1.ServerReflectionRequest": ServerReflectionRequest
+  readonly "grpc.reflection.v1.ServerReflectionResponse": ServerReflectionResponse
+  readonly "grpc.reflection.v1.ServiceResponse": ServiceResponse
 }

@@ -190,6 +190,7 @@ function readEntry(
 
 function defaultOf(type: string): Value {
   if (type === 'string') return ''
+  if (type === 'bytes') return Buffer.alloc(0)
   return isMessage(type) ? {} : 0
 }
 
