@@ -109,6 +109,11 @@ const CATALOGUE = {
     ({ url, why }: { url: string; why: string }) =>
       `Tokens cannot be verified now: the identity provider at ${url} does not give its keys (${why}).`,
   ),
+  GRPC_SERVICE_NOT_FOUND: kind(
+    notFound('FeastError'),
+    ({ name, known }: { name: string; known: Iterable<string> }) =>
+      `The server has no gRPC service "${name}".${didYouMean(name, known)}`,
+  ),
 
   // Asked wrongly.
   INVALID_REQUEST: kind(badRequest, ({ message }: { message: string }) => message),
@@ -369,8 +374,8 @@ const CATALOGUE = {
   ),
   PORT_IN_USE: kind(
     broken,
-    ({ host, port }: { host: string; port: number }) =>
-      `${host}:${port} is already in use; stop what listens there or choose another --port.`,
+    ({ host, port, flag = '--port' }: { host: string; port: number; flag?: string }) =>
+      `${host}:${port} is already in use; stop what listens there or choose another ${flag}.`,
   ),
   ABORTED: kind(
     { http: 503, grpc: 'ABORTED', feast: 'FeastError', retry: true },
@@ -381,8 +386,32 @@ const CATALOGUE = {
     ({ what, limit }: { what: string; limit: number }) =>
       `The request has more than ${limit} ${what}; split it.`,
   ),
+  WORKER_FAILED: kind(broken, ({ why }: { why: string }) => `A worker could not start: ${why}`),
+  OVERLOADED: kind(
+    unavailable,
+    ({ limit }: { limit: number }) =>
+      `The server is answering ${limit} requests already and takes no more; try again shortly.`,
+  ),
   SHUTTING_DOWN: kind(unavailable, () => 'The server is stopping; ask another one.'),
   INTERNAL: kind(broken, ({ what }: { what: string }) => `Internal error: ${what}`),
+
+  // Asking a server.
+  SERVER_UNREACHABLE: kind(
+    unavailable,
+    ({ url, why }: { url: string; why: string }) => `The feature server at ${url} cannot be asked: ${why}`,
+  ),
+  SERVER_FAILED: kind({ ...broken, retry: false }, ({ message }: { message: string }) => message),
+  DEADLINE_EXCEEDED: kind(
+    { http: 504, grpc: 'DEADLINE_EXCEEDED', feast: 'FeastError', retry: true },
+    ({ what, timeoutMs, before }: { what: string; timeoutMs: number; before?: string | undefined }) =>
+      `${what} was not answered within ${timeoutMs} ms.${before === undefined ? '' : ` The attempt before failed: ${before}`}`,
+  ),
+  CLIENT_OVERLOADED: kind(
+    { http: 429, grpc: 'RESOURCE_EXHAUSTED', feast: 'FeastError', retry: true },
+    ({ running, waiting }: { running: number; waiting: number }) =>
+      `The client has ${running} requests under way and ${waiting} waiting; ask less, or allow more with maxInFlight.`,
+  ),
+  CLIENT_CLOSED: kind({ ...badRequest, grpc: 'FAILED_PRECONDITION' }, () => 'The client was closed.'),
 } as const
 
 export type ErrorCode = keyof typeof CATALOGUE
