@@ -11,7 +11,7 @@ import { entityValue } from '../../serving/entity-value.js'
 type DataFrame = Readonly<Record<string, readonly unknown[]>>
 
 /** How one column's values are read. */
-interface ColumnReader {
+export interface ColumnReader {
   readonly type: FeastType
   read(value: unknown): Cell
 }
@@ -29,7 +29,7 @@ export function columnBatch(
   { keepUnknown }: { readonly keepUnknown: boolean },
 ): ColumnBatch {
   const rowCount = rowCountOf(df)
-  const readers = readersOf(views)
+  const readers = columnReaders(views)
   const fields: Field[] = []
   const columns: Cell[][] = []
   for (const [name, values] of Object.entries(df)) {
@@ -55,7 +55,7 @@ function rowCountOf(df: DataFrame): number {
 }
 
 /** Readers by column name, the names that sources give before field mapping included. */
-function readersOf(views: readonly StoredView[]): Map<string, ColumnReader> {
+export function columnReaders(views: readonly StoredView[]): Map<string, ColumnReader> {
   const readers = new Map<string, ColumnReader>()
   for (const view of views) {
     for (const [name, reader] of viewReaders(view)) {
