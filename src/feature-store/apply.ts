@@ -18,7 +18,7 @@ import { collectDefinitions, type ProjectDefinitions } from './collect-definitio
 import type { ApplyOptions, ApplyPlan } from './feature-store.js'
 import { type DescribeSource, inferSchemas } from './infer-schemas.js'
 import { INFRA_KEY, infraChange } from './infra-change.js'
-import { onlineTable, tablesOfView } from './online-table.js'
+import { onlineTable, tablesOfService, tablesOfView } from './online-table.js'
 import type { StoreParts } from './store-parts.js'
 import { validateSources } from './validate-sources.js'
 
@@ -197,7 +197,13 @@ async function stepsTo(
   const wanted = wantedTables(parts, registry, definitions, found)
   const create = missingTables(parts, registry, onlineStore, wanted)
   const kept = new Set(wanted.map(({ name }) => name))
-  const remove = registry ? removedTables(parts, registry, found).filter(({ name }) => !kept.has(name)) : []
+  const removed = registry
+    ? [
+        ...removedTables(parts, registry, found),
+        ...(onlineStore?.vectors ? removedVectors(parts, registry, definitions, found) : []),
+      ]
+    : []
+  const remove = removed.filter(({ name }) => !kept.has(name))
   return {
     diff: found,
     create,
@@ -275,6 +281,19 @@ function removedTables(
       if (view === undefined || view.kind !== kind || view.kind === 'onDemandFeatureView') return []
       return tablesOfView(registry, project, view, config.registry.versioning)
     })
+}
+
+/** Of services that go, or ask for no vectors any more. */
+function removedVectors(
+  { project }: StoreParts,
+  registry: Registry,
+  { featureServices }: ProjectDefinitions,
+  { objects }: RegistryDiff,
+): readonly OnlineTable[] {
+  const asking = new Set(featureServices.filter((one) => one.precomputeOnline).map(({ name }) => name))
+  return objects
+    .filter(({ kind, name }) => kind === 'featureService' && !asking.has(name))
+    .flatMap(({ name }) => tablesOfService(registry, project, name))
 }
 
 /** Whether nobody changed, between two states of the registry, the definitions that these changes are about. */

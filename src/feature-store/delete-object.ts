@@ -1,8 +1,8 @@
 import type { RecordKey, RecordKind } from '../core/definition.js'
-import type { OnlineTable } from '../online-stores/online-store.js'
+import type { OnlineStore, OnlineTable } from '../online-stores/online-store.js'
 import type { Registry } from '../registry/registry.js'
 import { infraChange } from './infra-change.js'
-import { tablesOfView } from './online-table.js'
+import { tablesOfService, tablesOfView } from './online-table.js'
 import { updateRegistry } from './registry-update.js'
 import type { StoreParts } from './store-parts.js'
 
@@ -36,7 +36,7 @@ export async function deleteObject(
       .map((one): RecordKey => ({ kind: one, project, name }))
       .find((one) => registry.record(one) !== undefined)
     if (key === undefined) return []
-    tables = tablesOf(registry, key, config.registry.versioning)
+    tables = tablesOf(registry, key, config.registry.versioning, onlineStore)
     return [
       { remove: key },
       ...historyOf(registry, key).map((remove) => ({ remove })),
@@ -52,7 +52,9 @@ function tablesOf(
   registry: Registry,
   { kind, project, name }: RecordKey,
   versioning: boolean,
+  onlineStore: OnlineStore | undefined,
 ): readonly OnlineTable[] {
+  if (kind === 'featureService' && onlineStore?.vectors) return tablesOfService(registry, project, name)
   const view = registry.findView(project, name)
   if (view === undefined || view.kind !== kind || view.kind === 'onDemandFeatureView') return []
   return tablesOfView(registry, project, view, versioning)

@@ -37,6 +37,8 @@ export interface FeatureStore {
 
   getHistoricalFeatures(request: HistoricalRequest): Promise<RetrievalJob>
   materialize(request: MaterializeRequest): Promise<MaterializeReport>
+  /** Makes the vectors of feature services anew, for all entities. */
+  precompute(request?: PrecomputeRequest): Promise<PrecomputeReport>
   push(request: PushRequest): Promise<void>
   writeToOnlineStore(
     view: string,
@@ -88,6 +90,7 @@ export interface MaterializeRequest {
   readonly since?: Micros
   readonly concurrency?: number
   readonly onProgress?: (progress: MaterializeProgress) => void
+  readonly onPrecomputeProgress?: (progress: PrecomputeProgress) => void
   /** Tells `totalRows` in the progress, at the price of one more scan of the key columns. */
   readonly countRows?: boolean
   readonly signal?: AbortSignal
@@ -107,6 +110,8 @@ export interface MaterializeProgress {
 
 export interface MaterializeReport {
   readonly views: readonly MaterializeViewReport[]
+  /** Services that have features of these views and vectors, which were then made anew. */
+  readonly services?: readonly PrecomputeServiceReport[]
 }
 
 export interface MaterializeViewReport {
@@ -120,6 +125,31 @@ export interface MaterializeViewReport {
   readonly elapsedMs: number
   readonly error?: string
   readonly notices: readonly string[]
+}
+
+export interface PrecomputeRequest {
+  /** Default: all that ask for vectors. */
+  readonly services?: readonly string[]
+  readonly onProgress?: (progress: PrecomputeProgress) => void
+  readonly signal?: AbortSignal
+}
+
+export interface PrecomputeProgress {
+  readonly service: string
+  readonly phase: 'running' | 'ended'
+  /** Looked at, and those of them that have rows and so got a vector. */
+  readonly entities: number
+  readonly vectors: number
+  readonly elapsedMs: number
+}
+
+export interface PrecomputeReport {
+  readonly services: readonly PrecomputeServiceReport[]
+}
+
+export interface PrecomputeServiceReport extends Omit<PrecomputeProgress, 'phase'> {
+  readonly outcome: 'done' | 'failed'
+  readonly error?: string
 }
 
 export interface PushRequest {

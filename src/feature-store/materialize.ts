@@ -17,6 +17,7 @@ import type {
   MaterializeReport,
   MaterializeRequest,
   MaterializeViewReport,
+  PrecomputeServiceReport,
 } from './feature-store.js'
 import { type Lease, MaterializationLeases } from './materialization-leases.js'
 import {
@@ -27,9 +28,12 @@ import {
 } from './materialization-selection.js'
 import { type MaterializationWindow, materializationWindow } from './materialization-window.js'
 import { onlineTable } from './online-table.js'
+import { precomputeService } from './precompute.js'
+import { servicesToPrecompute } from './precomputed-vectors.js'
 import { recordMaterialization } from './record-materialization.js'
 import { joinKeyFields, rowsOf, sourceColumn } from './source-columns.js'
 import type { StoreParts } from './store-parts.js'
+import { WrittenKeys } from './written-keys.js'
 
 const DEFAULT_CONCURRENCY = 2
 const DEFAULT_WRITE_ROWS = 10_000
@@ -58,6 +62,7 @@ export async function materialize(
       project: parts.project,
       logger: parts.logger,
     }),
+    written: new WrittenKeys(await viewsOfVectors(parts, registry)),
   }
   const reports = new Array<MaterializeViewReport>(selected.length)
   let next = 0
@@ -69,7 +74,29 @@ export async function materialize(
   const workers = Math.max(1, Math.min(request.concurrency ?? DEFAULT_CONCURRENCY, selected.length))
   await Promise.all(Array.from({ length: workers }, worker))
   const left = pythonWrittenViews(registry, parts.project, request).map((view) => leftReport(run, view))
-  return { views: [...reports, ...left] }
+  const services = await precomputeAfter(run)
+  return { views: [...reports, ...left], ...(services.length > 0 && { services }) }
+}
+
+/** Once for all views of the run. Where many entities were written, all of the store are gone through. */
+async function precomputeAfter(run: Run): Promise<readonly PrecomputeServiceReport[]> {
+  const { parts, registry, written } = run
+  const { signal, onPrecomputeProgress: onProgress } = run.request
+  const reports: PrecomputeServiceReport[] = []
+  for (const { name, projections } of servicesToPrecompute(registry, parts.project)) {
+    const views = projections.map(({ view }) => view).filter((view) => written.views.has(view))
+    if (views.length === 0) continue
+    const options = { ...(signal && { signal }), ...(onProgress && { onProgress }) }
+    reports.push(await precomputeService(parts, registry, name, options, written.of(views)))
+  }
+  return reports
+}
+
+/** Of the services that ask for vectors, where the online store keeps any. */
+async function viewsOfVectors(parts: StoreParts, registry: Registry): Promise<ReadonlySet<string>> {
+  if ((await parts.onlineStore()).vectors === undefined) return new Set()
+  const services = servicesToPrecompute(registry, parts.project)
+  return new Set(services.flatMap(({ projections }) => projections.map(({ view }) => view)))
 }
 
 function leftReport({ now, request }: Run, view: string): MaterializeViewReport {
@@ -90,6 +117,7 @@ interface Run {
   readonly now: Micros
   readonly engine: ComputeEngine
   readonly leases: MaterializationLeases
+  readonly written: WrittenKeys
 }
 
 function refuseBadRange({ mode, start, end, disableEventTimestamp }: MaterializeRequest): void {
@@ -188,18 +216,23 @@ class ViewRun {
     const table = onlineTable(view, this.#selected.versionNumber, parts.config.registry.versioning)
     const pull = pullQuery(view, joinKeys, this.#window)
     await (await parts.onlineStore()).setup([table])
+    const encode = rowEncoder({
+      what: `Feature view "${view.name}"`,
+      joinKeys,
+      features: view.features,
+      eventTimestamp: request.disableEventTimestamp ? now : PULL_EVENT_TIMESTAMP,
+      createdTimestamp: pull.createdColumn && PULL_CREATED_TIMESTAMP,
+      entityKeyVersion: parts.config.entityKeyVersion,
+    })
     return {
       view: view.name,
       pull,
       table,
-      encode: rowEncoder({
-        what: `Feature view "${view.name}"`,
-        joinKeys,
-        features: view.features,
-        eventTimestamp: request.disableEventTimestamp ? now : PULL_EVENT_TIMESTAMP,
-        createdTimestamp: pull.createdColumn && PULL_CREATED_TIMESTAMP,
-        entityKeyVersion: parts.config.entityKeyVersion,
-      }),
+      encode: (batch) => {
+        const encoded = encode(batch)
+        this.#run.written.add(view.name, encoded.rows)
+        return encoded
+      },
       writeRows: parts.config.materialization.onlineWriteBatchSize ?? DEFAULT_WRITE_ROWS,
       onRows: (rows) => {
         this.#written += rows

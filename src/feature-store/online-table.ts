@@ -2,6 +2,7 @@ import { DUMMY_ENTITY } from '../core/entity.js'
 import { isEntityless, type StoredView } from '../core/feature-view.js'
 import type { OnlineTable } from '../online-stores/online-store.js'
 import type { Registry } from '../registry/registry.js'
+import { vectorTable } from '../serving/service-vector.js'
 
 /**
  * Where a view's rows lie online.
@@ -13,6 +14,15 @@ export function onlineTable(view: StoredView, versionNumber: number, versioning:
     joinKeys: isEntityless(view) ? [DUMMY_ENTITY.joinKey] : view.entityColumns.map(({ name }) => name),
     features: view.features.map(({ name }) => name),
   }
+}
+
+/** Where a service's vectors lie, if it asks for any. Its views have the same join keys, or there are none. */
+export function tablesOfService(registry: Registry, project: string, name: string): readonly OnlineTable[] {
+  const service = registry.featureServices(project).find((one) => one.name === name)
+  const [first] = service?.precomputeOnline ? service.projections : []
+  const view = first && registry.findView(project, first.view)
+  if (view === undefined || view.kind === 'onDemandFeatureView') return []
+  return [vectorTable(name, onlineTable(view, 0, false).joinKeys)]
 }
 
 /** All tables that a view has or had: one, or one per version of its history. */

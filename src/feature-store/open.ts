@@ -11,6 +11,7 @@ import type { RegistryCache } from '../registry/registry-cache.js'
 import type { RegistryStore } from '../registry/registry-store.js'
 import type { OnlineServing } from '../serving/online-serving.js'
 import type { FeatureStore } from './feature-store.js'
+import type { PrecomputedVectors } from './precomputed-vectors.js'
 import type { StoreParts } from './store-parts.js'
 
 export interface OpenOptions {
@@ -40,6 +41,7 @@ export function openFeatureStore(config: RepoConfig, options: OpenOptions = {}):
     getHistoricalFeatures: async (request) =>
       (await import('./historical-features.js')).getHistoricalFeatures(parts, request),
     materialize: async (request) => (await import('./materialize.js')).materialize(parts, request),
+    precompute: async (request = {}) => (await import('./precompute.js')).precompute(parts, request),
     push: async (request) => (await import('./push.js')).push(parts, request),
     writeToOnlineStore: async (view, rows) =>
       (await import('./push.js')).writeToOnlineStore(parts, view, rows),
@@ -95,6 +97,13 @@ class Parts implements StoreParts {
       if (onlineStore === undefined) throw feastError('ONLINE_STORE_NOT_CONFIGURED', undefined)
       const { openOnlineStore } = await import('../online-stores/index.js')
       return openOnlineStore(onlineStore, this.#context())
+    })
+  }
+
+  precomputedVectors(): Promise<PrecomputedVectors> {
+    return this.#once('precomputed vectors', async () => {
+      const { PrecomputedVectors } = await import('./precomputed-vectors.js')
+      return new PrecomputedVectors(this)
     })
   }
 

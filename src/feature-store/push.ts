@@ -26,7 +26,7 @@ export async function push(parts: StoreParts, { pushSource, rows, to }: PushRequ
     to === 'online'
       ? []
       : await Promise.all(distinctSources(views).map((source) => sourceRows(parts, source, rows)))
-  for (const { batch } of online) await writeOnline(parts, batch)
+  for (const rows of online) await writeOnline(parts, registry, rows)
   for (const { source, batch } of offline) await append(parts, source, batch)
 }
 
@@ -37,8 +37,9 @@ export async function writeToOnlineStore(
   rows: ColumnBatch,
 ): Promise<{ readonly rows: number; readonly skipped: number }> {
   const registry = await (await parts.registryCache()).get()
-  const { batch, skipped } = onlineRows(parts, registry, storedView(registry, parts.project, view), rows)
-  await writeOnline(parts, batch)
+  const encoded = onlineRows(parts, registry, storedView(registry, parts.project, view), rows)
+  const { batch, skipped } = encoded
+  await writeOnline(parts, registry, encoded)
   return { rows: batch.rows.length, skipped }
 }
 
@@ -83,6 +84,7 @@ function distinctSources(views: readonly StoredView[]): readonly BatchSource[] {
 }
 
 interface OnlineRows {
+  readonly view: string
   readonly batch: OnlineWriteBatch
   readonly skipped: number
 }
@@ -95,15 +97,22 @@ function onlineRows(parts: StoreParts, registry: Registry, view: StoredView, giv
   // Feast writes nothing when no row has a value, and all rows when any has one.
   const values = layout.features.map(({ column }) => columnOf(given, column)!)
   if (values.every((cells) => cells.every((cell) => cell === null))) {
-    return { batch: { table, rows: [] }, skipped: 0 }
+    return { view: view.name, batch: { table, rows: [] }, skipped: 0 }
   }
   const what = `Feature view "${view.name}"`
   const { rows, skipped } = rowEncoder({ what, ...layout, entityKeyVersion: config.entityKeyVersion })(given)
-  return { batch: { table, rows }, skipped }
+  return { view: view.name, batch: { table, rows }, skipped }
 }
 
-async function writeOnline(parts: StoreParts, batch: OnlineWriteBatch): Promise<void> {
-  if (batch.rows.length > 0) await (await parts.onlineStore()).write(batch)
+async function writeOnline(
+  parts: StoreParts,
+  registry: Registry,
+  { view, batch }: OnlineRows,
+): Promise<void> {
+  if (batch.rows.length === 0) return
+  await (await parts.onlineStore()).write(batch)
+  const keys = batch.rows.map(({ entityKey }) => entityKey)
+  await (await parts.precomputedVectors()).refresh(registry, view, keys)
 }
 
 /** Which given column is what. They may carry the source's names or the mapped ones. @throws SCHEMA_MISMATCH */

@@ -6,6 +6,7 @@ import type { OfflineStore } from '../offline-stores/offline-store.js'
 import type { OnlineStore } from '../online-stores/online-store.js'
 import type { RegistryCache } from '../registry/registry-cache.js'
 import type { RegistryStore } from '../registry/registry-store.js'
+import type { PrecomputedVectors } from './precomputed-vectors.js'
 
 /** What the verbs work with. Every part is opened when it is first asked for, once. */
 export interface StoreParts {
@@ -16,6 +17,7 @@ export interface StoreParts {
   registryCache(): Promise<RegistryCache>
   /** @throws ONLINE_STORE_NOT_CONFIGURED */
   onlineStore(): Promise<OnlineStore>
+  precomputedVectors(): Promise<PrecomputedVectors>
   offlineStore(): Promise<OfflineStore>
   /** Where the registry's file lies, with what lies beside it. */
   objectStore(): Promise<ObjectStore>

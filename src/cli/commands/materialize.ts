@@ -1,5 +1,5 @@
 import { parseDuration } from '../../core/duration.js'
-import { feastError, isFeastError } from '../../core/errors.js'
+import { feastError } from '../../core/errors.js'
 import { formatInstant, type Micros, parseInstant } from '../../core/instant.js'
 import type {
   FeatureStore,
@@ -9,9 +9,10 @@ import type {
 } from '../../feature-store/feature-store.js'
 import { selectViews } from '../../feature-store/materialization-selection.js'
 import type { CliContext } from '../cli-context.js'
-import { ExitError, usageError } from '../exit-error.js'
+import { badInput, usageError } from '../exit-error.js'
 import { count, materializeProgress, seconds } from '../materialize-progress.js'
 import { emphasis, print, printJson, printNotice } from '../output.js'
+import { jsonService, printService } from './precompute.js'
 
 interface MaterializeFlags {
   readonly views?: readonly string[]
@@ -70,24 +71,21 @@ async function run(
     const report = await store.materialize({
       ...request,
       onProgress: progress.update,
+      onPrecomputeProgress: progress.updateVectors,
       countRows: process.stderr.isTTY === true,
     })
     progress.end()
     if (flags.json) printJson(jsonReport(report))
-    else for (const view of report.views) printView(view)
+    else {
+      for (const view of report.views) printView(view)
+      for (const service of report.services ?? []) printService(service)
+    }
     if (context.signal.aborted) throw feastError('ABORTED', { what: 'The materialization' })
     if (report.views.some(({ outcome }) => outcome === 'failed')) process.exitCode = 1
   } catch (error) {
     progress.end()
     throw badInput(error)
   }
-}
-
-/** J5: what the caller got wrong is 2; what may go well another time is 1. */
-function badInput(error: unknown): unknown {
-  return isFeastError(error) && error.http < 500 && !error.retry
-    ? new ExitError(2, error.message, error)
-    : error
 }
 
 function commonRequest(flags: MaterializeFlags): Partial<MaterializeRequest> {
@@ -132,8 +130,9 @@ function timeText(micros: Micros): string {
   return formatInstant(micros).replace('T', ' ').replace('Z', '+00:00')
 }
 
-function jsonReport({ views }: MaterializeReport) {
+function jsonReport({ views, services }: MaterializeReport) {
   return {
+    ...(services && { services: services.map(jsonService) }),
     views: views.map(({ start, end, elapsedMs, ...view }) => ({
       ...view,
       start: formatInstant(start),

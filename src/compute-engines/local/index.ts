@@ -1,7 +1,7 @@
+import { BoundedWrites } from '../../core/bounded-writes.js'
 import { feastError } from '../../core/errors.js'
 import type { EncodedRow } from '../../online-stores/online-store.js'
 import type { ComputeEngine, EngineStores, MaterializationTask, MaterializedRows } from '../compute-engine.js'
-import { BoundedWrites } from './bounded-writes.js'
 
 /** Writes of one view that may be on their way to the online store at once. */
 const WRITES_IN_FLIGHT = 4

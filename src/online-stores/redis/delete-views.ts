@@ -1,22 +1,15 @@
-import type { EntityKeyVersion } from '../../codec/entity-key.js'
 import { redisField } from '../../codec/field-hash.js'
 import { feastError } from '../../core/errors.js'
 import type { OnlineTable } from '../online-store.js'
+import { eachOwnKeys, type ScanOptions } from './each-own-keys.js'
 import { keySlot } from './key-slot.js'
-import { ownKeys } from './own-keys.js'
-import type { RedisClient } from './redis-client.js'
-import { codeOf, NodeUnavailable, replyError } from './redis-failure.js'
-import type { RedisLink } from './redis-link.js'
+import { codeOf, replyError } from './redis-failure.js'
 import { ErrorReply, encodeCommand, type Reply } from './resp.js'
 import { timestampField } from './row-reader.js'
 import { DELETE_VIEWS } from './scripts.js'
 
-export interface DeletionOptions {
-  readonly client: RedisClient
+export interface DeletionOptions extends ScanOptions {
   readonly describe: string
-  readonly project: string
-  readonly entityKeyVersion: EntityKeyVersion
-  readonly writeTimeoutMs: number
 }
 
 /** Takes the tables' fields out of this project's hashes; a hash that held nothing else goes. */
@@ -58,43 +51,6 @@ function byJoinKeys(tables: readonly OnlineTable[]): readonly (readonly [OnlineT
     else groups.set(id, [table])
   }
   return [...groups.values()]
-}
-
-/** How many keys Redis looks at per step: a fraction of a millisecond. */
-const SCAN_COUNT = 1000
-
-async function eachOwnKeys(
-  joinKeys: readonly string[],
-  options: DeletionOptions,
-  visit: (keys: readonly Buffer[]) => Promise<void>,
-): Promise<void> {
-  const { pattern, isOwn } = ownKeys(joinKeys, options.project, options.entityKeyVersion)
-  try {
-    for (const link of await options.client.router.masters()) {
-      let cursor = '0'
-      do {
-        const [next, found] = await scan(link, cursor, pattern, options)
-        cursor = next
-        const keys = found.filter(isOwn)
-        if (keys.length > 0) await visit(keys)
-      } while (cursor !== '0')
-    }
-  } catch (error) {
-    throw error instanceof NodeUnavailable ? error.toFeastError() : error
-  }
-}
-
-async function scan(
-  link: RedisLink,
-  cursor: string,
-  pattern: Buffer,
-  { writeTimeoutMs }: DeletionOptions,
-): Promise<readonly [string, readonly Buffer[]]> {
-  const command = encodeCommand(['SCAN', cursor, 'MATCH', pattern, 'COUNT', SCAN_COUNT])
-  const [reply] = await link.request(() => command, 1, Date.now() + writeTimeoutMs)
-  if (reply instanceof ErrorReply) throw replyError(link.node, reply)
-  const [next, keys] = reply as readonly [Buffer, readonly Buffer[]]
-  return [next.toString(), keys]
 }
 
 /** @param encode the command for some keys, and how to say it where the first way is answered with NOSCRIPT */

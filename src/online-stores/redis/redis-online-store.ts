@@ -10,13 +10,16 @@ import type {
   OnlineWriteBatch,
   ReadShape,
   TeardownReach,
+  VectorStore,
 } from '../online-store.js'
 import { deleteProjectKeys, deleteViews } from './delete-views.js'
+import { eachOwnKeys } from './each-own-keys.js'
 import { inChunks } from './in-chunks.js'
 import type { RedisClient } from './redis-client.js'
 import { codeOf, replyError } from './redis-failure.js'
 import { ErrorReply } from './resp.js'
 import {
+  KEEP_EXPIRY,
   plainCommands,
   type RowCommands,
   type RowFields,
@@ -41,6 +44,8 @@ export interface RedisOnlineStoreOptions {
   readonly logger: Logger
 }
 
+type WriteOptions = Pick<RedisOnlineStoreOptions, 'skipDedup' | 'ttlSeconds'>
+
 /** One script call keeps Redis busy for about a millisecond; meanwhile it answers nobody else. */
 const CELLS_PER_CHUNK = 1000
 const ROWS_PER_CHUNK = 200
@@ -50,10 +55,19 @@ const CHUNKS_IN_FLIGHT = 8
 export class RedisOnlineStore implements OnlineStore {
   readonly #options: RedisOnlineStoreOptions
   readonly #client: RedisClient
+  readonly vectors: VectorStore
 
   constructor(options: RedisOnlineStoreOptions) {
     this.#options = options
     this.#client = options.client
+    const suffixBytes = Buffer.byteLength(options.project)
+    this.vectors = {
+      eachKey: (joinKeys, visit) =>
+        eachOwnKeys(joinKeys, options, (keys) =>
+          visit(keys.map((key) => key.subarray(0, key.length - suffixBytes))),
+        ),
+      write: (batch) => this.#write(batch, { skipDedup: false, ttlSeconds: KEEP_EXPIRY }),
+    }
   }
 
   prepareRead(shape: ReadShape): OnlineReader {
@@ -61,15 +75,19 @@ export class RedisOnlineStore implements OnlineStore {
     return rowReader(shape, { client, describe, project, timeoutMs })
   }
 
-  async write({ table, rows }: OnlineWriteBatch): Promise<void> {
+  write(batch: OnlineWriteBatch): Promise<void> {
+    return this.#write(batch, this.#options)
+  }
+
+  async #write({ table, rows }: OnlineWriteBatch, how: WriteOptions): Promise<void> {
     const fields: RowFields = {
       timestamp: timestampField(table.name),
       features: table.features.map((feature) => redisField(table.name, feature)),
     }
-    const wanted = this.#options.skipDedup ? lastOfEachKey(rows) : rows
+    const wanted = how.skipDedup ? lastOfEachKey(rows) : rows
     const size = Math.min(ROWS_PER_CHUNK, Math.ceil(CELLS_PER_CHUNK / (table.features.length + 1)))
     await inChunks(wanted.length, size, CHUNKS_IN_FLIGHT, (start, end) =>
-      this.#writeChunk(fields, wanted.slice(start, end)),
+      this.#writeChunk(fields, wanted.slice(start, end), how),
     )
   }
 
@@ -94,9 +112,12 @@ export class RedisOnlineStore implements OnlineStore {
     this.#client.close()
   }
 
-  async #writeChunk(fields: RowFields, rows: readonly EncodedRow[]): Promise<void> {
-    const { project, skipDedup, ttlSeconds } = this.#options
-    const suffix = Buffer.from(project)
+  async #writeChunk(
+    fields: RowFields,
+    rows: readonly EncodedRow[],
+    { skipDedup, ttlSeconds }: WriteOptions,
+  ): Promise<void> {
+    const suffix = Buffer.from(this.#options.project)
     const keys = rows.map(({ entityKey }) => Buffer.concat([entityKey, suffix]))
     const { isSharded } = this.#client.router
     const commands = skipDedup

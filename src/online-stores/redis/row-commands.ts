@@ -26,6 +26,9 @@ export interface RowFields {
   readonly features: readonly Buffer[]
 }
 
+/** Instead of seconds to live: those that an entity has; an entity that is no more gets no row. */
+export const KEEP_EXPIRY = -1
+
 /** Lua hands a command at most 8000 arguments, two per feature. */
 const FEATURES_PER_PART = 3000
 

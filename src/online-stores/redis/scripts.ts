@@ -13,8 +13,8 @@ function script(text: string): RedisScript {
 /**
  * Writes the rows that are newer than what is stored.
  *
- * KEYS: the hashes, one per row. ARGV: name of the timestamp field; seconds to live, or 0; parts per row; then per
- * row its timestamp and its parts. A part is the arguments of an HSET, as MessagePack strings back to back: unpacked
+ * KEYS: the hashes, one per row. ARGV: name of the timestamp field; seconds to live, or 0, or -1 to write only to
+ * hashes that exist and leave them what they have; parts per row; then per row its timestamp and its parts. A part is the arguments of an HSET, as MessagePack strings back to back: unpacked
  * by `cmsgpack` in C they cost a fifth less than as arguments of the script (5.4 against 6.7 µs a row of ten
  * features; a bare HSET takes 3.3).
  *
@@ -62,7 +62,7 @@ local at = 4
 for i = 1, #KEYS do
   local key, new = KEYS[i], ARGV[at]
   local old = call('HGET', key, field)
-  local newer = not old
+  local newer = not old and (ttl >= 0 or call('EXISTS', key) == 1)
   if old and old ~= new then
     local a, b = time_of(old), time_of(new)
     newer = b[1] > a[1] or (b[1] == a[1] and b[2] > a[2])
