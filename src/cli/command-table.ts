@@ -225,6 +225,17 @@ const MOVE: readonly CommandSpec[] = [
     load: async () => (await import('./commands/materialize.js')).materializeIncremental,
   },
   {
+    name: 'precompute',
+    summary:
+      'Make the vectors of a feature service, or of all that ask for them, from the rows in the online store',
+    details:
+      'materialize, materialize-incremental and pushes keep them up to date; this is for the first time, and for ' +
+      'rows that others wrote. Exit code 0 done, 1 some service failed, 2 bad input.',
+    args: [['[service]', 'feature service']],
+    options: [json],
+    load: async () => (await import('./commands/precompute.js')).precompute,
+  },
+  {
     name: 'get-online-features',
     summary: 'Look features up in the online store',
     options: [
