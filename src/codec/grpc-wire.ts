@@ -22,6 +22,9 @@ export const GRPC_STATUS = {
 
 export type GrpcStatusName = keyof typeof GRPC_STATUS
 
+/** Metadata in which our server names the code of a FeastError. */
+export const ERROR_CODE_KEY = 'feast-error-code'
+
 /** In front of every message: one byte that says whether it is compressed, four with its length. */
 export const FRAME_HEAD_BYTES = 5
 

@@ -1,0 +1,41 @@
+import { decodeOnlineRequest } from '../../codec/online-request.js'
+import { encodeMessage } from '../../codec/proto.js'
+import { feastError } from '../../core/errors.js'
+import { FEAST_VERSION } from '../../core/version.js'
+import type { FeatureStore } from '../../feature-store/feature-store.js'
+import type { GrpcCall } from './grpc-call.js'
+import type { GrpcMethod, UnaryMethod } from './grpc-method.js'
+
+/** feast.serving.ServingService: stored values go out as they lie in the store. */
+export function servingMethods(store: FeatureStore): readonly GrpcMethod[] {
+  const info = encodeMessage('feast.serving.GetFeastServingInfoResponse', { version: FEAST_VERSION })
+  return [
+    {
+      path: '/feast.serving.ServingService/GetFeastServingInfo',
+      kind: 'unary',
+      isBounded: false,
+      answer: async () => info,
+    },
+    onlineFeaturesMethod('/feast.serving.ServingService/GetOnlineFeatures', store),
+  ]
+}
+
+/** More references than any model has; each costs planning. */
+const MAX_FEATURES = 10_000
+
+export function onlineFeaturesMethod(path: string, store: FeatureStore): UnaryMethod {
+  return {
+    path,
+    kind: 'unary',
+    isBounded: true,
+    async answer(message: Buffer, call: GrpcCall): Promise<Buffer> {
+      const request = decodeOnlineRequest(message)
+      if (request.features.length > MAX_FEATURES) {
+        throw feastError('PAYLOAD_TOO_LARGE', { what: 'features', limit: MAX_FEATURES })
+      }
+      const serving = await store.serving()
+      call.lookup = await serving.answer(request, 'protobuf')
+      return call.lookup.body
+    },
+  }
+}
