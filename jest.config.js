@@ -5,7 +5,11 @@ export default {
   testMatch: ['**/*.test.ts'],
   testPathIgnorePatterns: ['/node_modules/', ...(process.env.FEAST_LONG ? [] : ['\\.long\\.test\\.ts$'])],
   extensionsToTreatAsEsm: ['.ts'],
-  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1', '^feast-node$': '<rootDir>/src/index.ts' },
+  moduleNameMapper: {
+    '^(\\.{1,2}/.*)\\.js$': '$1',
+    '^feast-node$': '<rootDir>/src/index.ts',
+    '^feast-node/client$': '<rootDir>/src/client/index.ts',
+  },
   transform: {
     '\\.ts$': [
       '@swc/jest',

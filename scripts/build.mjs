@@ -1,5 +1,5 @@
 /**
- * Bundles the command and the public API into dist/ (about 100 ms). Both come out of one build with shared
+ * Bundles the command, the public API and the client into dist/ (about 100 ms). They come out of one build with shared
  * chunks, so that a feature repo's `import … from 'feast-node'` meets the very modules that the command runs.
  * `--types` also writes dist/types, which only a published package needs.
  */
@@ -47,7 +47,7 @@ const { version } = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
 
 const { metafile } = await build({
   absWorkingDir: root,
-  entryPoints: { cli: 'src/cli/main.ts', index: 'src/index.ts' },
+  entryPoints: { cli: 'src/cli/main.ts', index: 'src/index.ts', client: 'src/client/index.ts' },
   outdir: 'dist',
   chunkNames: 'chunks/[name]-[hash]',
   bundle: true,

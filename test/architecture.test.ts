@@ -8,6 +8,7 @@ import { describe, expect, it } from '@jest/globals'
 const LAYERS = [
   ['core'],
   ['codec'],
+  ['client'],
   ['object-stores', 'config'],
   ['registry', 'online-stores', 'offline-stores'],
   ['serving', 'compute-engines'],

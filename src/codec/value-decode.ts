@@ -19,6 +19,11 @@ export function decodeValue(bytes: Uint8Array): DecodedValue {
   return bytes.length === 0 ? ABSENT : readable(() => decodeIn(asBuffer(bytes), 0, bytes.length))
 }
 
+/** The Value in `bytes[start..end)`. @throws MalformedMessage */
+export function decodeValueAt(bytes: Buffer, start: number, end: number): DecodedValue {
+  return start === end ? ABSENT : decodeIn(bytes, start, end)
+}
+
 /** Runs a reader of Value bytes; what is malformed becomes BYTES_UNREADABLE. */
 export function readable<T>(read: () => T): T {
   try {

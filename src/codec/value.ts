@@ -38,6 +38,13 @@ export function encodeValue(type: FeastType, cell: Cell, where = 'Value'): Buffe
   return valueEncoder(type, where)(cell)
 }
 
+/** Encoder for cells that say their type by themselves, as the values of a MAP do. */
+export function untypedValueEncoder(where: string): ValueEncoder {
+  return untyped((cell, why) => {
+    throw feastError('INVALID_VALUE', { message: `${where}: ${shownCell(cell)} has no type (${why}).` })
+  })
+}
+
 type Present = NonNullable<Cell>
 type Fail = (cell: unknown, why: string) => never
 type Encoder = (cell: Present) => Buffer

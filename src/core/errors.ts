@@ -400,7 +400,7 @@ const CATALOGUE = {
     unavailable,
     ({ url, why }: { url: string; why: string }) => `The feature server at ${url} cannot be asked: ${why}`,
   ),
-  SERVER_FAILED: kind({ ...broken, retry: false }, ({ message }: { message: string }) => message),
+  SERVER_FAILED: kind(broken, ({ message }: { message: string }) => message),
   DEADLINE_EXCEEDED: kind(
     { http: 504, grpc: 'DEADLINE_EXCEEDED', feast: 'FeastError', retry: true },
     ({ what, timeoutMs, before }: { what: string; timeoutMs: number; before?: string | undefined }) =>
