@@ -88,7 +88,7 @@ class RegistryAccess implements AccessControl {
     const key = keyOf(caller, shape)
     if (access.granted.has(key)) return
     const { featureService, features = [] } = shape
-    if (featureService) access.demand(caller, 'featureService', featureService, ['READ_ONLINE'])
+    if (featureService !== undefined) access.demand(caller, 'featureService', featureService, ['READ_ONLINE'])
     else for (const view of access.viewsOf(features)) access.demandView(caller, view, ['READ_ONLINE'])
     access.granted.add(key)
   }
@@ -235,5 +235,6 @@ function keyOf(caller: Caller, { features = [], featureService }: LookupShape): 
     held = JSON.stringify([name === '', [...roles].sort(), [...groups].sort(), [...namespaces].sort()])
     rights.set(caller, held)
   }
-  return featureService ? `${held}s${featureService}` : `${held}${features.length}\0${features.join('\0')}`
+  const service = featureService !== undefined
+  return service ? `${held}s${featureService}` : `${held}${features.length}\0${features.join('\0')}`
 }

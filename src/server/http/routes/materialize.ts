@@ -2,6 +2,8 @@ import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { feastError } from '../../../core/errors.js'
 import { formatInstant, parseInstant } from '../../../core/instant.js'
 import type { FeatureStore, MaterializeRequest } from '../../../feature-store/feature-store.js'
+import type { AccessControl } from '../../auth/access-control.js'
+import { callerOf } from '../../auth/http-access.js'
 import { InvalidShape, optional, readBody, required, text, texts, truth } from '../body-shape.js'
 import type { MaterializeJobs } from '../materialize-jobs.js'
 import { sendJson } from '../send-json.js'
@@ -9,6 +11,7 @@ import { sendJson } from '../send-json.js'
 interface Deps {
   readonly store: FeatureStore
   readonly jobs: MaterializeJobs
+  readonly access?: AccessControl | undefined
 }
 
 const RANGE_BODY = {
@@ -67,7 +70,7 @@ function rangeOf(
 }
 
 async function answer(
-  { store, jobs }: Deps,
+  { store, jobs, access }: Deps,
   request: FastifyRequest,
   reply: FastifyReply,
   named: readonly string[] | undefined,
@@ -75,6 +78,7 @@ async function answer(
 ): Promise<FastifyReply> {
   const [isAsync, force] = [flag(request, 'async'), flag(request, 'force')]
   const views = named ?? (await eligibleViews(store))
+  await access?.demandWrite(callerOf(request), views)
   await refuseUnknown(store, views)
   if (!isAsync) {
     // An empty list is nothing to do, not everything.

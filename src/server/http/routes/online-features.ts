@@ -3,6 +3,8 @@ import { decodeOnlineRequest } from '../../../codec/online-request.js'
 import { feastError } from '../../../core/errors.js'
 import type { FeatureStore } from '../../../feature-store/feature-store.js'
 import type { OnlineRequest } from '../../../serving/online-serving.js'
+import type { AccessControl } from '../../auth/access-control.js'
+import { callerOf } from '../../auth/http-access.js'
 import { columns, optional, readBody, required, text, texts, truth } from '../body-shape.js'
 import { protobufBody, sendProtobuf, wantsProtobuf } from '../protobuf-body.js'
 import { sendJson } from '../send-json.js'
@@ -11,6 +13,7 @@ import type { ServerMetrics } from '../server-metrics.js'
 interface Deps {
   readonly store: FeatureStore
   readonly metrics: ServerMetrics
+  readonly access?: AccessControl | undefined
 }
 
 const BODY = {
@@ -25,13 +28,14 @@ const BODY = {
 const MAX_FEATURES = 10_000
 
 /** POST /get-online-features (spec 7.3): JSON, or the messages of feast.serving.ServingService as they are. */
-export const onlineFeaturesRoutes: FastifyPluginAsync<Deps> = async (app, { store, metrics }) => {
+export const onlineFeaturesRoutes: FastifyPluginAsync<Deps> = async (app, { store, metrics, access }) => {
   app.post('/get-online-features', async (request, reply) => {
     const message = protobufBody(request)
     const lookup = message ? decodeOnlineRequest(message) : jsonLookup(request.body)
     if (lookup.features.length > MAX_FEATURES) {
       throw feastError('PAYLOAD_TOO_LARGE', { what: 'features', limit: MAX_FEATURES })
     }
+    if (access !== undefined) await access.demandRead(callerOf(request), lookup)
     const serving = await store.serving()
     const format = wantsProtobuf(request) ? 'protobuf' : 'json'
     const answer = await serving.answer(lookup, format)

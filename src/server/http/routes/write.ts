@@ -1,6 +1,8 @@
 import type { FastifyPluginAsync } from 'fastify'
 import type { StoredView } from '../../../core/feature-view.js'
 import type { FeatureStore } from '../../../feature-store/feature-store.js'
+import type { AccessControl } from '../../auth/access-control.js'
+import { callerOf } from '../../auth/http-access.js'
 import { pushTarget, storedView, viewsFedBy } from '../../write-target.js'
 import { columns, optional, readBody, required, text, truth } from '../body-shape.js'
 import { columnBatch } from '../column-batch.js'
@@ -10,6 +12,7 @@ import type { ServerMetrics } from '../server-metrics.js'
 interface Deps {
   readonly store: FeatureStore
   readonly metrics: ServerMetrics
+  readonly access?: AccessControl | undefined
 }
 
 const PUSH_BODY = {
@@ -28,10 +31,11 @@ const WRITE_BODY = {
 }
 
 /** POST /push and /write-to-online-store (spec 7.5). */
-export const writeRoutes: FastifyPluginAsync<Deps> = async (app, { store, metrics }) => {
+export const writeRoutes: FastifyPluginAsync<Deps> = async (app, { store, metrics, access }) => {
   app.post('/push', async (request, reply) => {
     const body = readBody(PUSH_BODY, request.body)
     const to = pushTarget(body.to)
+    await access?.demandPush(callerOf(request), body.push_source_name, to)
     const views = await viewsFedBy(store, body.push_source_name)
     const rows = columnBatch(body.df, views, { keepUnknown: to !== 'online' })
     // A frame without rows need not have the columns that rows must have.
@@ -42,6 +46,7 @@ export const writeRoutes: FastifyPluginAsync<Deps> = async (app, { store, metric
 
   app.post('/write-to-online-store', async (request, reply) => {
     const body = readBody(WRITE_BODY, request.body)
+    await access?.demandWrite(callerOf(request), [body.feature_view_name])
     const view = await storedView(store, body.feature_view_name)
     const rows = columnBatch(withSourceTimes(body.df, view), [view], { keepUnknown: false })
     if (rows.rowCount > 0) await store.writeToOnlineStore(view.name, rows)
