@@ -26,6 +26,7 @@ export type Suite =
   | 'historical'
   | 'materialize'
   | 'http-redis'
+  | 'materialize-redis'
   | 'remote'
   | 'remote-redis'
   | 'remote-writes'
@@ -153,7 +154,7 @@ export const DIFFERENCES: readonly Difference[] = [
   },
   {
     id: 'materialized-integers-with-nulls',
-    suites: ['materialize'],
+    suites: ['materialize', 'materialize-redis'],
     decision: 'J4',
     what: 'Integers stay exact where a column has nulls; pandas makes them doubles before they are written',
     matches: ({ where, theirs, ours }) =>
@@ -162,7 +163,7 @@ export const DIFFERENCES: readonly Difference[] = [
   },
   {
     id: 'materialized-null-time',
-    suites: ['materialize'],
+    suites: ['materialize', 'materialize-redis'],
     decision: 'O1',
     what: 'A null UnixTimestamp is written as null; Feast writes the smallest integer and serves it as a time',
     matches: ({ where, theirs, ours }) =>
@@ -170,7 +171,7 @@ export const DIFFERENCES: readonly Difference[] = [
   },
   {
     id: 'materialized-struct-integer',
-    suites: ['materialize'],
+    suites: ['materialize', 'materialize-redis'],
     decision: 'J4',
     what: 'A struct’s INT64 field stays one; pandas makes it a double where another row has no struct',
     matches: ({ where, theirs, ours }) =>

@@ -371,6 +371,11 @@ def op_push(repo, source, columns, to="online", run_async=False):
         store.push(source, frame(columns), to=PushMode[to.upper()])
 
 
+def op_precompute(repo, service=None):
+    """Makes the vectors of a feature service, or of all that ask for them; says how many."""
+    return store_of(repo).precompute_feature_service(service)
+
+
 def op_write_cells(repo, view, rows):
     """rows: [entity key as {join key: Value JSON}, {feature: Value hex}, event micros, created micros or null]."""
     store = store_of(repo)
@@ -383,6 +388,43 @@ def op_write_cells(repo, view, rows):
         batch.append((proto, cells, instant(event), None if created is None else instant(created)))
     definition = store.get_feature_view(view)
     store._get_provider().online_write_batch(store.config, definition, batch, None)
+
+
+def op_write_cells_held(repo, view, rows, folder):
+    """As write_cells on Redis; between its look at what is stored and its write it makes the file `held` in the
+    folder and waits for the file `go`."""
+    from redis.client import Pipeline
+
+    execute = Pipeline.execute
+    looked = []
+
+    def held(self, *args, **kwargs):
+        if looked:
+            Path(folder, "held").touch()
+            deadline = time.monotonic() + 30
+            while not Path(folder, "go").exists() and time.monotonic() < deadline:
+                time.sleep(0.005)
+        looked.append(True)
+        return execute(self, *args, **kwargs)
+
+    Pipeline.execute = held
+    try:
+        op_write_cells(repo, view, rows)
+    finally:
+        Pipeline.execute = execute
+
+
+def op_delete_view_rows(repo, view):
+    """What `feast apply` does to the online store of a view that is gone."""
+    store = store_of(repo)
+    gone = [store.get_feature_view(view)]
+    store._get_provider().online_store.update(store.config, gone, [], [], [], partial=False)
+
+
+def op_teardown_rows(repo, views):
+    store = store_of(repo)
+    gone = [store.get_feature_view(view) for view in views]
+    store._get_provider().online_store.teardown(store.config, gone, [])
 
 
 # --- operations: read -----------------------------------------------------------------------------------------------
