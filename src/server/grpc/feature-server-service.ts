@@ -6,6 +6,7 @@ import { feastError, isFeastError } from '../../core/errors.js'
 import type { StoredView } from '../../core/feature-view.js'
 import { field } from '../../core/field.js'
 import type { FeatureStore, PushRequest } from '../../feature-store/feature-store.js'
+import type { AccessControl } from '../auth/access-control.js'
 import { type ColumnReader, columnReaders } from '../http/column-batch.js'
 import { parseJsonBody } from '../http/json-body.js'
 import type { ServerMetrics } from '../http/server-metrics.js'
@@ -17,19 +18,21 @@ import { onlineFeaturesMethod } from './serving-service.js'
 interface Deps {
   readonly store: FeatureStore
   readonly metrics: Pick<ServerMetrics, 'countPush'>
+  readonly access?: AccessControl | undefined
 }
 
 /** The service of Feast's `feast listen`: one row at a time, as texts or as Values. It has no package. */
-export function featureServerMethods({ store, metrics }: Deps): readonly GrpcMethod[] {
+export function featureServerMethods({ store, metrics, access }: Deps): readonly GrpcMethod[] {
   return [
     {
       path: '/GrpcFeatureServer/Push',
       kind: 'unary',
       isBounded: true,
-      async answer(message) {
+      async answer(message, call) {
         const request = decodeRequest('PushRequest', message)
         const pushSource = request.streamFeatureView ?? ''
         const to = pushTarget(request.to ?? '')
+        await access?.demandPush(call.caller, pushSource, to)
         const views = await viewsFedBy(store, pushSource)
         await store.push({ pushSource, rows: rowOf(request, views, to), to })
         metrics.countPush(pushSource, to)
@@ -40,14 +43,15 @@ export function featureServerMethods({ store, metrics }: Deps): readonly GrpcMet
       path: '/GrpcFeatureServer/WriteToOnlineStore',
       kind: 'unary',
       isBounded: true,
-      async answer(message) {
+      async answer(message, call) {
         const request = decodeRequest('WriteToOnlineStoreRequest', message)
+        await access?.demandWrite(call.caller, [request.featureViewName ?? ''])
         const view = await storedView(store, request.featureViewName ?? '')
         await store.writeToOnlineStore(view.name, rowOf(request, [view], 'online'))
         return encodeMessage('WriteToOnlineStoreResponse', { status: true })
       },
     },
-    onlineFeaturesMethod('/GrpcFeatureServer/GetOnlineFeatures', store),
+    onlineFeaturesMethod('/GrpcFeatureServer/GetOnlineFeatures', store, access),
   ]
 }
 

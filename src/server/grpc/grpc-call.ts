@@ -13,6 +13,7 @@ import {
 import { feastError } from '../../core/errors.js'
 import type { LookupAnswer } from '../../serving/online-serving.js'
 import type { Admission } from '../admission.js'
+import type { AccessControl, Caller } from '../auth/access-control.js'
 import type { RequestTracer } from '../tracing.js'
 import type { GrpcMethod, UnaryMethod } from './grpc-method.js'
 import { statusOf, type WireStatus, wireStatus } from './wire-status.js'
@@ -23,6 +24,8 @@ export interface CallOwner {
   readonly ip: string
   readonly messageLimitBytes: number
   readonly admission: Admission
+  /** None: everybody may do everything. */
+  readonly access: AccessControl | undefined
   readonly tracer: RequestTracer | undefined
   /** Bytes of unfinished messages, and of answers that the client has not taken, on the connection. */
   heldBytes: number
@@ -74,8 +77,10 @@ export class GrpcCall {
   #deadline: NodeJS.Timeout | undefined
   #trailers: Record<string, string> | undefined
   #onClose: (() => void) | undefined
-  /** Messages of a stream are answered one after another. */
+  /** Messages of a stream are answered one after another, and none before the caller is known. */
   #work: Promise<void> | undefined
+  #caller: Caller | undefined
+  #isIdentifying = false
 
   constructor(
     readonly stream: ServerHttp2Stream,
@@ -114,6 +119,25 @@ export class GrpcCall {
     if (!this.#readEncoding()) return
     const timeout = this.headers['grpc-timeout']
     if (timeout !== undefined) this.#setDeadline(String(timeout))
+    const { access } = this.owner
+    if (access !== undefined && this.method.isOpen !== true) this.#work = this.#identify(access)
+  }
+
+  /** Who calls, for methods that are not open, where there is access control. */
+  get caller(): Caller {
+    if (this.#caller === undefined) throw new Error('the call has no caller')
+    return this.#caller
+  }
+
+  /** From the headers alone: messages of callers who may not call are not waited for. */
+  async #identify(access: AccessControl): Promise<void> {
+    this.#isIdentifying = true
+    try {
+      this.#caller = await access.authenticate(this.headers.authorization)
+    } catch (error) {
+      this.fail(error)
+    }
+    this.#isIdentifying = false
   }
 
   /** Sends a message of a stream. @returns false when the client is slow to read: send no more until it has */
@@ -280,6 +304,11 @@ export class GrpcCall {
   }
 
   #take(message: Buffer): void {
+    if (this.#isIdentifying) {
+      this.#work = this.#work!.then(() => this.#take(message))
+      return
+    }
+    if (this.isOver) return
     this.#messageCount++
     if (this.method.kind === 'dialogue') this.#answerOne(message)
     else if (this.#messageCount > 1) this.refuse('UNIMPLEMENTED', 'This method takes one message.')
@@ -316,7 +345,7 @@ export class GrpcCall {
     else void this.#dispatch(this.#message)
   }
 
-  /** Runs the handler. Whether the caller may do this is to be asked here: nothing has been done yet. */
+  /** Runs the handler, which asks whether the caller may do this. */
   async #dispatch(message: Buffer): Promise<void> {
     try {
       if (this.method.kind === 'unary') this.#answer(await this.#ask(this.method, message))

@@ -5,6 +5,8 @@ export type GrpcMethod = UnaryMethod | WatchMethod | DialogueMethod
 
 interface Named {
   readonly path: string
+  /** Answers without a token as well. */
+  readonly isOpen?: true
 }
 
 /** One message, one answer: both are serialized messages. */

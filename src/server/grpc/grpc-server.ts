@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import type { GrpcStatusName } from '../../codec/grpc-wire.js'
 import { feastError, messageOf } from '../../core/errors.js'
 import type { Admission } from '../admission.js'
+import type { AccessControl } from '../auth/access-control.js'
 import type { RequestTracer } from '../tracing.js'
 import { type CallOwner, GrpcCall } from './grpc-call.js'
 import type { GrpcMethod } from './grpc-method.js'
@@ -20,6 +21,8 @@ export interface GrpcServerOptions {
   readonly maxConnections: number
   readonly timeouts: GrpcTimeouts
   readonly admission: Admission
+  /** None: everybody may do everything. */
+  readonly access?: AccessControl | undefined
   readonly tracer?: RequestTracer | undefined
   /** Told of every call of a known method, once, when its outcome is known. */
   readonly onFinished: (call: GrpcCall, status: GrpcStatusName, error: unknown) => void
@@ -163,6 +166,7 @@ class Connection implements CallOwner {
   readonly ip: string
   readonly messageLimitBytes: number
   readonly admission: Admission
+  readonly access: AccessControl | undefined
   readonly tracer: RequestTracer | undefined
   heldBytes = 0
   readonly #calls = new Set<GrpcCall>()
@@ -178,6 +182,7 @@ class Connection implements CallOwner {
   ) {
     this.messageLimitBytes = options.messageLimitBytes
     this.admission = options.admission
+    this.access = options.access
     this.tracer = options.tracer
     this.ip = session.socket?.remoteAddress ?? ''
     ;(session as OwnedSession)[CONNECTION] = this

@@ -38,6 +38,7 @@ export function createHealthService(
     methods: [
       {
         path: '/grpc.health.v1.Health/Check',
+        isOpen: true,
         kind: 'unary',
         isBounded: false,
         async answer(message) {
@@ -49,6 +50,7 @@ export function createHealthService(
       },
       {
         path: '/grpc.health.v1.Health/List',
+        isOpen: true,
         kind: 'unary',
         isBounded: false,
         async answer() {
@@ -59,6 +61,7 @@ export function createHealthService(
       },
       {
         path: '/grpc.health.v1.Health/Watch',
+        isOpen: true,
         kind: 'watch',
         async open(message, call) {
           const watcher = new Watcher(serviceIn(message), call)

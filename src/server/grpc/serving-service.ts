@@ -3,11 +3,12 @@ import { encodeMessage } from '../../codec/proto.js'
 import { feastError } from '../../core/errors.js'
 import { FEAST_VERSION } from '../../core/version.js'
 import type { FeatureStore } from '../../feature-store/feature-store.js'
+import type { AccessControl } from '../auth/access-control.js'
 import type { GrpcCall } from './grpc-call.js'
 import type { GrpcMethod, UnaryMethod } from './grpc-method.js'
 
 /** feast.serving.ServingService: stored values go out as they lie in the store. */
-export function servingMethods(store: FeatureStore): readonly GrpcMethod[] {
+export function servingMethods(store: FeatureStore, access?: AccessControl): readonly GrpcMethod[] {
   const info = encodeMessage('feast.serving.GetFeastServingInfoResponse', { version: FEAST_VERSION })
   return [
     {
@@ -16,14 +17,14 @@ export function servingMethods(store: FeatureStore): readonly GrpcMethod[] {
       isBounded: false,
       answer: async () => info,
     },
-    onlineFeaturesMethod('/feast.serving.ServingService/GetOnlineFeatures', store),
+    onlineFeaturesMethod('/feast.serving.ServingService/GetOnlineFeatures', store, access),
   ]
 }
 
 /** More references than any model has; each costs planning. */
 const MAX_FEATURES = 10_000
 
-export function onlineFeaturesMethod(path: string, store: FeatureStore): UnaryMethod {
+export function onlineFeaturesMethod(path: string, store: FeatureStore, access?: AccessControl): UnaryMethod {
   return {
     path,
     kind: 'unary',
@@ -33,6 +34,7 @@ export function onlineFeaturesMethod(path: string, store: FeatureStore): UnaryMe
       if (request.features.length > MAX_FEATURES) {
         throw feastError('PAYLOAD_TOO_LARGE', { what: 'features', limit: MAX_FEATURES })
       }
+      if (access !== undefined) await access.demandRead(call.caller, request)
       const serving = await store.serving()
       call.lookup = await serving.answer(request, 'protobuf')
       return call.lookup.body

@@ -2,6 +2,7 @@ import { GRPC_STATUS, type GrpcStatusName } from '../../codec/grpc-wire.js'
 import { isFeastError } from '../../core/errors.js'
 import type { FeatureStore } from '../../feature-store/feature-store.js'
 import type { Admission } from '../admission.js'
+import type { AccessControl } from '../auth/access-control.js'
 import type { ServerMetrics } from '../http/server-metrics.js'
 import type { Readiness } from '../readiness.js'
 import { REQUEST_ID_HEADER, requestId } from '../request-id.js'
@@ -23,6 +24,7 @@ export interface GrpcOptions
   readonly log: ServerLog
   readonly metrics: ServerMetrics
   readonly admission: Admission
+  readonly access?: AccessControl | undefined
   readonly readiness: Readiness
   readonly tracer?: RequestTracer | undefined
   /** True once the server is stopping. */
@@ -39,13 +41,13 @@ const SERVICES = [
 
 /** All gRPC services over a store. @throws what listening throws; FILE_NOT_READABLE */
 export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
-  const { store, metrics, admission, readiness, stopping } = options
+  const { store, metrics, admission, access, readiness, stopping } = options
   const health = createHealthService(SERVICES, async () => !stopping() && (await readiness.ask()).isReady)
   const server = await startGrpcServer({
     ...options,
     methods: [
-      ...servingMethods(store),
-      ...featureServerMethods({ store, metrics }),
+      ...servingMethods(store, access),
+      ...featureServerMethods({ store, metrics, access }),
       ...health.methods,
       ...reflectionMethods(SERVICES),
     ],
