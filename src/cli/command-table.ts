@@ -83,6 +83,7 @@ export const GROUPS: Readonly<Record<string, string>> = {
   ),
   features: 'List and describe features',
   offline: 'Work with the offline store',
+  generate: 'Write code from the registry',
 }
 
 function objectCommands({ command, kind, noun }: (typeof OBJECT_GROUPS)[number]): readonly CommandSpec[] {
@@ -183,6 +184,19 @@ const DEFINE: readonly CommandSpec[] = [
     name: 'registry-dump',
     summary: 'Print the registry as JSON',
     load: async () => (await import('./commands/registry-dump.js')).registryDump,
+  },
+  {
+    name: 'generate client',
+    summary: 'Write a typed TypeScript client of the project',
+    details:
+      'The module knows the names and value types of views, features and feature services, so that the compiler ' +
+      'checks what a program asks for. It uses feast-node/client, which asks a server over HTTP or gRPC.',
+    options: [
+      ['--output <file>', 'where to write it', { fallback: 'feast-client.ts' }],
+      ['--project <name>', 'a project of the registry other than that of feature_store.yaml'],
+      ['--check', 'write nothing; exit with 1 when the file is not up to date'],
+    ],
+    load: async () => (await import('./commands/generate-client.js')).generateClient,
   },
 ]
 

@@ -68,7 +68,13 @@ export async function loadFeatureRepo(repoPath: string): Promise<LoadedFeatureRe
 }
 
 /** This package's public API: `dist/index.js` beside the bundle's chunks, or the source when run from it. */
-const API_URL = new URL(import.meta.url.endsWith('.ts') ? '../index.ts' : '../index.js', import.meta.url).href
+const API_URL = urlOf('../index.ts', '../index.js')
+/** A client that `feast generate client` wrote may lie in a feature repo. */
+const CLIENT_URL = urlOf('../client/index.ts', '../client.js')
+
+function urlOf(source: string, built: string): string {
+  return new URL(import.meta.url.endsWith('.ts') ? source : built, import.meta.url).href
+}
 
 interface Bundle {
   readonly code: string
@@ -127,6 +133,7 @@ function feastNodePlugin(names: readonly string[]): Plugin {
     name: 'feast-node',
     setup(build) {
       build.onResolve({ filter: /^feast-node$/ }, () => ({ path: 'feast-node', namespace: 'feast-node' }))
+      build.onResolve({ filter: /^feast-node\/client$/ }, () => ({ path: CLIENT_URL, external: true }))
       build.onResolve({ filter: /./, namespace: 'feast-node' }, ({ path }) => ({ path, external: true }))
       build.onLoad({ filter: /./, namespace: 'feast-node' }, () => ({
         contents: `export { ${names.join(', ')} } from ${JSON.stringify(API_URL)}`,
