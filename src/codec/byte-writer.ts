@@ -1,4 +1,4 @@
-import { pythonFloat } from './python-text.js'
+import { FLOAT_BYTES, writeFloat, writeInteger } from './float-text.js'
 
 /** A buffer that grows. Whoever writes to `bytes` at `length` themselves calls {@link reserve} first. */
 export class ByteWriter {
@@ -73,60 +73,12 @@ export class ByteWriter {
   /** Decimal digits of a whole number from 0 to 2^53. */
   integer(value: number): void {
     this.reserve(20)
-    if (value < 1e9) {
-      this.#digits(value, digitCount(value))
-      return
-    }
-    const high = Math.floor(value / 1e9)
-    this.integer(high)
-    this.#digits(value - high * 1e9, 9)
+    this.length = writeInteger(this.bytes, this.length, value)
   }
 
-  /**
-   * As Python prints it; see {@link pythonFloat}. What has at most six decimals and fifteen digits is written as
-   * the whole number it then is times 10^6: two such numbers never share a double, so those are its shortest digits.
-   * That takes 25 ns where text takes 150 (measured on amounts with two decimals).
-   */
+  /** A finite double, as Python prints it. */
   float(value: number): void {
-    const size = value < 0 ? -value : value
-    const millionths = Math.round(size * 1e6)
-    if (size < 1e-4 || size >= 1e9 || millionths / 1e6 !== size) {
-      this.ascii(pythonFloat(value))
-      return
-    }
-    this.reserve(32)
-    if (value < 0) this.bytes[this.length++] = MINUS
-    const whole = Math.floor(size)
-    this.#digits(whole, digitCount(whole))
-    this.bytes[this.length++] = POINT
-    let rest = millionths - whole * 1e6
-    let places = 6
-    while (places > 1 && rest % 10 === 0) {
-      rest /= 10
-      places--
-    }
-    this.#digits(rest, places)
+    this.reserve(FLOAT_BYTES)
+    this.length = writeFloat(this.bytes, this.length, value)
   }
-
-  /** The last `count` digits of a number below 10^9; room was made. */
-  #digits(value: number, count: number): void {
-    const { bytes } = this
-    let rest = value | 0
-    for (let at = this.length + count - 1; at >= this.length; at--) {
-      const next = (rest / 10) | 0
-      bytes[at] = 0x30 + rest - next * 10
-      rest = next
-    }
-    this.length += count
-  }
-}
-
-const MINUS = 0x2d
-const POINT = 0x2e
-
-/** Of a number from 0 to below 10^9. */
-function digitCount(value: number): number {
-  if (value < 1e4) return value < 100 ? (value < 10 ? 1 : 2) : value < 1000 ? 3 : 4
-  if (value < 1e6) return value < 1e5 ? 5 : 6
-  return value < 1e8 ? (value < 1e7 ? 7 : 8) : 9
 }

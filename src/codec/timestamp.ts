@@ -1,4 +1,5 @@
 import { formatInstant, type Micros } from '../core/instant.js'
+import type { ByteWriter } from './byte-writer.js'
 import { eachField, readVarint64, VARINT } from './wire.js'
 
 /** The message google.protobuf.Timestamp. `nanos` is 0 to 999 999 999, also before 1970. */
@@ -88,23 +89,61 @@ export const EPOCH_TEXT = '1970-01-01T00:00:00Z'
 
 /** `2026-08-01T10:00:00.500Z`: 0, 3, 6 or 9 fraction digits, as Feast's servers print. @throws MalformedMessage */
 export function timestampText({ seconds, nanos }: Timestamp): string {
-  const whole = secondsText(seconds)
+  const whole = formatInstant(BigInt(Math.max(-MAX_SECONDS, Math.min(MAX_SECONDS, seconds))) * 1_000_000n)
   if (nanos === 0) return whole
   const digits = String(nanos).padStart(9, '0')
   const shown = digits.endsWith('000000') ? 3 : digits.endsWith('000') ? 6 : 9
   return `${whole.slice(0, -1)}.${digits.slice(0, shown)}Z`
 }
 
-let lastSeconds = 0
-let lastText = EPOCH_TEXT
+/** Seconds of the years 1970 to 9999, whose text is always as long. */
+const FOUR_DIGIT_YEARS = 253_402_300_800
+const DAY_SECONDS = 86_400
 
-/** Rows of one answer mostly share their second, so the last text is kept. */
-function secondsText(seconds: number): string {
-  if (seconds !== lastSeconds) {
-    lastText = formatInstant(BigInt(Math.max(-MAX_SECONDS, Math.min(MAX_SECONDS, seconds))) * 1_000_000n)
-    lastSeconds = seconds
+/** Writes {@link timestampText}; rows that were pushed have all their own time. */
+export function writeTimestampText(out: ByteWriter, timestamp: Timestamp): void {
+  const { seconds, nanos } = timestamp
+  if (seconds < 0 || seconds >= FOUR_DIGIT_YEARS || nanos < 0 || nanos >= 1e9) {
+    out.ascii(timestampText(timestamp))
+    return
   }
-  return lastText
+  out.reserve(32)
+  const { bytes } = out
+  const day = Math.floor(seconds / DAY_SECONDS)
+  if (day !== lastDay) {
+    lastDay = day
+    lastDate = Buffer.from(new Date(day * DAY_SECONDS * 1000).toISOString().slice(0, 11))
+  }
+  let at = out.length
+  for (let i = 0; i < 11; i++) bytes[at++] = lastDate[i]!
+  const time = seconds - day * DAY_SECONDS
+  at = writeTwoDigits(bytes, at, (time / 3600) | 0, COLON)
+  at = writeTwoDigits(bytes, at, ((time / 60) | 0) % 60, COLON)
+  at = writeTwoDigits(bytes, at, time % 60, Z)
+  out.length = at
+  if (nanos === 0) return
+  out.length--
+  const fraction = 1_000_000_000 + nanos
+  const digits = nanos % 1_000_000 === 0 ? 3 : nanos % 1000 === 0 ? 6 : 9
+  const point = out.length
+  out.integer(digits === 9 ? fraction : fraction / 10 ** (9 - digits))
+  // In place of the one in front, which kept the zeros.
+  out.bytes[point] = POINT
+  out.byte(Z)
+}
+
+const COLON = 0x3a
+const POINT = 0x2e
+const Z = 0x5a
+let lastDay = -1
+let lastDate = Buffer.alloc(11)
+
+function writeTwoDigits(bytes: Buffer, at: number, value: number, then: number): number {
+  const tens = (value / 10) | 0
+  bytes[at] = 0x30 + tens
+  bytes[at + 1] = 0x30 + value - tens * 10
+  bytes[at + 2] = then
+  return at + 3
 }
 
 /** What a JavaScript date can hold. */

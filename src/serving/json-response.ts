@@ -1,5 +1,5 @@
 import { ByteWriter } from '../codec/byte-writer.js'
-import { decodeTimestamp, EPOCH_TEXT, floorSeconds, timestampText } from '../codec/timestamp.js'
+import { decodeTimestamp, EPOCH_TEXT, floorSeconds, writeTimestampText } from '../codec/timestamp.js'
 import { writeValueJson } from '../codec/value-json.js'
 import type { Cell } from '../core/cell.js'
 import type { FeastType } from '../core/value-type.js'
@@ -136,9 +136,8 @@ class JsonResponse {
         const { bytes, places, base } = rows[rowOf === undefined ? row : rowOf[row]!]!
         const start = places[base + cell]!
         out.byte(QUOTE)
-        out.ascii(
-          start < 0 ? EPOCH_TEXT : timestampText(decodeTimestamp(bytes, start, places[base + cell + 1]!)),
-        )
+        if (start < 0) out.ascii(EPOCH_TEXT)
+        else writeTimestampText(out, decodeTimestamp(bytes, start, places[base + cell + 1]!))
         out.ascii('",')
       }
       out.length--

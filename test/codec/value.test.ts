@@ -263,9 +263,14 @@ describe('JSON text', () => {
     }
   })
 
-  it('amounts, rates and round numbers are written as other doubles are', () => {
+  it('amounts, rates, round numbers and neighbours of powers are written as other doubles are', () => {
     const random = seededRandom('short decimals')
+    const view = new DataView(new ArrayBuffer(8))
     for (let round = 0; round < 20_000; round++) {
+      view.setFloat64(0, random.chance(0.5) ? 2 ** random.int(-15, 60) : Number(`1e${random.int(-5, 17)}`))
+      view.setBigUint64(0, view.getBigUint64(0) + BigInt(random.int(-2, 2)))
+      json('DOUBLE', view.getFloat64(0))
+      json('DOUBLE', (random.next() - 0.5) * 10 ** random.int(-4, 16))
       const digits = random.int(0, 8)
       const value = Number((random.next() * 10 ** random.int(-5, 16)).toFixed(digits)) * random.pick([1, -1])
       expect(Number(json('DOUBLE', value))).toBe(value)
