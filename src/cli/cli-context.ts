@@ -13,6 +13,7 @@ export interface GlobalOptions {
 
 export interface StoreOverrides {
   readonly registryTtlSeconds?: number
+  readonly logger?: Logger
 }
 
 /** What every command gets: the feature repo it was called in, opened as far as it asks for it. */
@@ -31,7 +32,7 @@ export class CliContext {
     return this.#config
   }
 
-  /** @param overrides of feature_store.yaml, from flags; they count where the store is asked for first */
+  /** @param overrides of what is configured; they count where the store is asked for first */
   store(overrides: StoreOverrides = {}): Promise<FeatureStore> {
     this.#store ??= this.#open(overrides)
     return this.#store
@@ -47,12 +48,12 @@ export class CliContext {
     await store?.close()
   }
 
-  async #open({ registryTtlSeconds }: StoreOverrides): Promise<FeatureStore> {
+  async #open({ registryTtlSeconds, logger }: StoreOverrides): Promise<FeatureStore> {
     const read = await this.config()
     const cacheTtlSeconds = registryTtlSeconds ?? read.registry.cacheTtlSeconds
     const config = { ...read, registry: { ...read.registry, cacheTtlSeconds } }
     const { openFeatureStore } = await import('../feature-store/open.js')
-    return openFeatureStore(config, { logger: loggerFor(this.globals.logLevel) })
+    return openFeatureStore(config, { logger: logger ?? loggerFor(this.globals.logLevel) })
   }
 }
 

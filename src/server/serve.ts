@@ -1,24 +1,30 @@
-import { createServer, type Server } from 'node:http'
+import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { feastError, messageOf } from '../core/errors.js'
+import { messageOf } from '../core/errors.js'
 import type { Logger } from '../core/logger.js'
 import type { FeatureStore } from '../feature-store/feature-store.js'
-import type { Tls } from './http/app.js'
+import { Admission } from './admission.js'
+import type { HttpTimeouts, Tls } from './http/app.js'
+import { listenError, serveMetrics } from './metrics-server.js'
+import { Readiness } from './readiness.js'
+import type { ServerLog } from './server-log.js'
 
 export interface ServeOptions {
   /** Closed when the server has stopped. */
   readonly store: FeatureStore
-  readonly logger: Logger
+  readonly log: ServerLog
   readonly host?: string
   /** 0: any free port. */
   readonly port?: number
-  readonly accessLog?: boolean
   readonly keepAliveTimeoutSeconds?: number
   /** PEM; https then. */
   readonly tls?: Tls
-  readonly bodyLimitBytes?: number
   /** Also serve /metrics there (`--metrics`); the main port has them always. */
   readonly metricsPort?: number
+  /** Of /metrics; of this process alone when left out. */
+  readonly metricsText?: () => Promise<string>
+  readonly maxConnections?: number
+  readonly timeouts?: Partial<HttpTimeouts>
   /** How long requests may go on after the server was told to stop. */
   readonly drainSeconds?: number
 }
@@ -26,16 +32,24 @@ export interface ServeOptions {
 export interface RunningServer {
   readonly host: string
   readonly port: number
+  /** Metrics of this process as data, to be summed over workers. */
+  metricsSamples(): Promise<readonly object[]>
   /** Answers what was asked, then closes everything; repeatable. */
   stop(): Promise<void>
 }
 
 export const DEFAULT_HOST = '127.0.0.1'
 export const DEFAULT_PORT = 6566
-export const METRICS_PORT = 8000
-const DEFAULT_KEEP_ALIVE_SECONDS = 30
-const DEFAULT_BODY_LIMIT_BYTES = 32 * 1024 * 1024
-const DEFAULT_DRAIN_SECONDS = 30
+const DEFAULT_MAX_CONNECTIONS = 10_000
+/** Docker kills what has not ended 10 s after it was told to. */
+const DEFAULT_DRAIN_SECONDS = 8
+
+const DEFAULT_TIMEOUTS: HttpTimeouts = {
+  keepAliveMs: 30_000,
+  headersMs: 15_000,
+  requestMs: 60_000,
+  answerMs: 30_000,
+}
 
 /**
  * Time in which what is under way to the server arrives and is answered, and in which clients learn that it is
@@ -45,40 +59,56 @@ const FAREWELL_MS = 150
 
 /**
  * Starts the HTTP server; it is ready when this returns.
- * @throws REGISTRY_NOT_FOUND, REGISTRY_UNREADABLE, PORT_IN_USE
+ * @throws REGISTRY_NOT_FOUND, REGISTRY_UNREADABLE, PORT_IN_USE, and CONFIG_INVALID for the auth block
  */
 export async function startServer(options: ServeOptions): Promise<RunningServer> {
-  const { store, logger, host = DEFAULT_HOST, port = DEFAULT_PORT } = options
-  const [{ createApp }, { createServerMetrics }, { MaterializeJobs }] = await Promise.all([
-    import('./http/app.js'),
-    import('./http/server-metrics.js'),
-    import('./http/materialize-jobs.js'),
-    store.registry(),
-    warmUp(store, logger),
-  ])
+  const { store, log, host = DEFAULT_HOST, port = DEFAULT_PORT } = options
+  const { limits } = store.config.featureServer
+  const [{ createApp }, { createServerMetrics }, { MaterializeJobs }, { openTracer }, { openAccessControl }] =
+    await Promise.all([
+      import('./http/app.js'),
+      import('./http/server-metrics.js'),
+      import('./http/materialize-jobs.js'),
+      import('./tracing.js'),
+      import('./auth/access-control.js'),
+      store.registry(),
+      warmUp(store, log.logger),
+    ])
   let isStopping = false
-  const metrics = await createServerMetrics(store)
-  const jobs = new MaterializeJobs({ store, logger, metrics, workers: materializeWorkers() })
+  const admission = new Admission(limits.inFlight)
+  const metrics = createServerMetrics(store, admission)
+  const tracer = await openTracer(store.config.onlineStore?.type ?? 'none')
+  const access = await openAccessControl(store, log.logger)
+  const jobs = new MaterializeJobs({ store, logger: log.logger, metrics, workers: materializeWorkers() })
   const app = await createApp({
     store,
-    logger,
+    log,
     metrics,
     jobs,
-    accessLog: options.accessLog ?? true,
-    bodyLimitBytes: options.bodyLimitBytes ?? DEFAULT_BODY_LIMIT_BYTES,
-    keepAliveTimeoutMs: (options.keepAliveTimeoutSeconds ?? DEFAULT_KEEP_ALIVE_SECONDS) * 1000,
+    admission,
+    access,
+    tracer,
+    readiness: new Readiness(store),
+    bodyLimitBytes: limits.bodyBytes,
+    timeouts: { ...DEFAULT_TIMEOUTS, ...keepAliveOf(options), ...options.timeouts },
+    maxConnections: options.maxConnections ?? DEFAULT_MAX_CONNECTIONS,
+    metricsText: options.metricsText ?? metrics.text,
     stopping: () => isStopping,
     tls: options.tls,
   })
   let metricsServer: Server | undefined
+  const close = () => {
+    metricsServer?.close()
+    metrics.close()
+    tracer?.close()
+  }
   try {
     if (options.metricsPort !== undefined) {
-      metricsServer = await serveMetrics(metrics, host, options.metricsPort)
+      metricsServer = await serveMetrics(metrics.text, host, options.metricsPort)
     }
     await app.listen({ host, port })
   } catch (error) {
-    metricsServer?.close()
-    metrics.close()
+    close()
     await app.close()
     throw listenError(error, host, port)
   }
@@ -92,11 +122,15 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     await app.close()
     clearTimeout(late)
     await jobs.stop()
-    metricsServer?.close()
-    metrics.close()
+    close()
     await store.close()
   })
-  return { host, port: (app.server.address() as AddressInfo).port, stop }
+  const { port: listening } = app.server.address() as AddressInfo
+  return { host, port: listening, metricsSamples: metrics.samples, stop }
+}
+
+function keepAliveOf({ keepAliveTimeoutSeconds: seconds }: ServeOptions): Partial<HttpTimeouts> {
+  return seconds === undefined ? {} : { keepAliveMs: seconds * 1000 }
 }
 
 /** Opens the online store before the first request comes; a store that is away now may be there later. */
@@ -106,29 +140,6 @@ async function warmUp(store: FeatureStore, logger: Logger): Promise<void> {
   } catch (error) {
     logger.warn({ error: messageOf(error) }, 'the online store cannot be opened yet')
   }
-}
-
-function listenError(error: unknown, host: string, port: number): unknown {
-  const isTaken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE'
-  return isTaken ? feastError('PORT_IN_USE', { host, port }, error) : error
-}
-
-async function serveMetrics(
-  metrics: { readonly contentType: string; text(): Promise<string> },
-  host: string,
-  port: number,
-): Promise<Server> {
-  const server = createServer((_request, response) => {
-    metrics.text().then(
-      (text) => response.writeHead(200, { 'content-type': metrics.contentType }).end(text),
-      () => response.writeHead(500).end(),
-    )
-  })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(listenError(error, host, port)))
-    server.listen(port, host, resolve)
-  })
-  return server
 }
 
 /** Feast's variable for how many asynchronous materializations run at the same time. */

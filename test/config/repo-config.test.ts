@@ -96,6 +96,23 @@ auth: { type: oidc, client_id: c, auth_discovery_url: "http://x" }
   expect(config.warnings).toEqual([expect.stringContaining('entity_key_serialization_version 2')])
 })
 
+it('takes limits of the feature server, each with a default', async () => {
+  const limits = async (text: string) => (await parse(`project: rides\n${text}`)).featureServer.limits
+  const defaults = { bodyBytes: 33_554_432, entityRows: 100_000, features: 10_000, inFlight: 1000 }
+  expect(await limits('')).toEqual(defaults)
+  expect(await limits('feature_server: { limits: { entity_rows: 500, in_flight: 20 } }')).toEqual({
+    ...defaults,
+    entityRows: 500,
+    inFlight: 20,
+  })
+  await expect(limits('feature_server: { limits: { features: 0 } }')).rejects.toThrow(
+    'feature_server.limits.features',
+  )
+  await expect(limits('feature_server: { limits: { rows: 5 } }')).rejects.toThrow(
+    'feature_server.limits.rows',
+  )
+})
+
 describe('bad YAML', () => {
   const good = 'project: rides\n'
   it.each<[what: string, text: string, message: string]>([

@@ -37,9 +37,12 @@ import type { FeatureStore } from '../../src/feature-store/feature-store.js'
 import { onlineTable } from '../../src/feature-store/online-table.js'
 import { openFeatureStore } from '../../src/feature-store/open.js'
 import { openRegistryStore } from '../../src/registry/index.js'
+import { Admission } from '../../src/server/admission.js'
 import { createApp } from '../../src/server/http/app.js'
 import { MaterializeJobs } from '../../src/server/http/materialize-jobs.js'
 import { createServerMetrics } from '../../src/server/http/server-metrics.js'
+import { Readiness } from '../../src/server/readiness.js'
+import type { ServerLog } from '../../src/server/server-log.js'
 
 // The fixture that the recorded answers of real Feast were made over, in TypeScript.
 
@@ -166,22 +169,28 @@ export interface Fixture {
 export interface FixtureOptions {
   readonly ttl?: 'enforce' | 'ignore'
   readonly bodyLimitBytes?: number
+  readonly inFlight?: number
+  readonly log?: ServerLog
 }
 
 /** A feature repo in a folder of its own: registry file, SQLite, and the HTTP application over both. */
 export async function openFixture(options: FixtureOptions = {}): Promise<Fixture> {
   const folder = mkdtempSync(join(tmpdir(), 'feast-server-'))
   const store = await makeStore(folder, options.ttl ?? 'ignore')
-  const metrics = await createServerMetrics(store)
+  const admission = new Admission(options.inFlight ?? 1000)
+  const metrics = createServerMetrics(store, admission)
   const jobs = new MaterializeJobs({ store, logger: silentLogger, metrics, workers: 2 })
   const app = await createApp({
     store,
-    logger: silentLogger,
+    log: options.log ?? { logger: silentLogger, access: undefined, flush: () => {} },
     metrics,
     jobs,
-    accessLog: false,
+    admission,
+    readiness: new Readiness(store),
     bodyLimitBytes: options.bodyLimitBytes ?? 1024 * 1024,
-    keepAliveTimeoutMs: 1000,
+    timeouts: { keepAliveMs: 1000, headersMs: 5000, requestMs: 10_000, answerMs: 10_000 },
+    maxConnections: 1000,
+    metricsText: metrics.text,
     stopping: () => false,
   })
   await app.ready()

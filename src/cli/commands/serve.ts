@@ -1,14 +1,19 @@
 import { readFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { feastError, messageOf } from '../../core/errors.js'
-import { type CliContext, loggerFor } from '../cli-context.js'
+import type { RunningServer } from '../../server/serve.js'
+import type { ServerLog } from '../../server/server-log.js'
+import type { WorkerLink } from '../../server/worker-link.js'
+import type { CliContext } from '../cli-context.js'
 import { usageError } from '../exit-error.js'
-import { print, printNotice } from '../output.js'
+import { print } from '../output.js'
 
 interface ServeFlags {
   readonly host: string
   readonly port: number
   readonly accessLog: boolean
   readonly workers: number
+  readonly workerConnections?: number
   readonly keepAliveTimeout: number
   readonly registry_ttl_sec: number
   readonly key?: string
@@ -18,30 +23,98 @@ interface ServeFlags {
 
 /** `feast serve`: until Ctrl-C or SIGTERM; then it ends what it has begun and exits with 0. */
 export async function serve(context: CliContext, _: readonly [], flags: ServeFlags): Promise<void> {
-  const tls = await tlsOf(flags)
-  if (flags.workers > 1 || flags.workers === -1) {
-    printNotice(
-      'Note: one process serves; for more, run several on ports of their own behind a load balancer.',
-    )
-  }
-  const [store, { startServer, METRICS_PORT }] = await Promise.all([
-    context.store({ registryTtlSeconds: flags.registry_ttl_sec }),
-    import('../../server/serve.js'),
-  ])
-  const server = await startServer({
-    store,
-    logger: loggerFor(context.globals.logLevel),
-    host: flags.host,
-    port: flags.port,
-    accessLog: flags.accessLog,
-    keepAliveTimeoutSeconds: flags.keepAliveTimeout,
-    ...(tls ? { tls } : {}),
-    ...(flags.metrics ? { metricsPort: METRICS_PORT } : {}),
-  })
-  const scheme = tls ? 'https' : 'http'
-  print(`Serving features of project ${store.project} on ${scheme}://${server.host}:${server.port}`)
+  const { openServerLog } = await import('../../server/server-log.js')
+  const log = await openServerLog(context.globals.logLevel, { accessLog: flags.accessLog })
+  process.once('exit', log.flush)
+  const workers = flags.workers === -1 ? 2 * availableParallelism() + 1 : flags.workers
+  if (workers <= 1) return serveAlone(context, flags, log)
+  const { isWorker } = (await import('node:cluster')).default
+  return isWorker ? serveAsWorker(context, flags, log) : superviseWorkers(context, flags, log, workers)
+}
+
+async function serveAlone(context: CliContext, flags: ServeFlags, log: ServerLog): Promise<void> {
+  const server = await start(context, flags, log)
+  await printReady(context, flags, server)
   await aborted(context.signal)
   await server.stop()
+}
+
+async function serveAsWorker(context: CliContext, flags: ServeFlags, log: ServerLog): Promise<void> {
+  const { WorkerLink } = await import('../../server/worker-link.js')
+  const link = new WorkerLink()
+  let server: RunningServer
+  try {
+    server = await start(context, flags, log, link)
+  } catch (error) {
+    await link.failed(error)
+    process.exitCode = 1
+    return
+  }
+  link.ready(server)
+  await Promise.race([aborted(context.signal), link.stopped])
+  await server.stop()
+}
+
+/** Loads neither store nor registry: all of that is in the workers. */
+async function superviseWorkers(
+  context: CliContext,
+  flags: ServeFlags,
+  { logger }: ServerLog,
+  count: number,
+): Promise<void> {
+  const { Workers } = await import('../../server/workers.js')
+  const workers = new Workers({ count, logger })
+  const stopped = aborted(context.signal)
+  try {
+    const address = await Promise.race([workers.start(), stopped])
+    if (address) {
+      if (flags.metrics) await serveMetricsOf(workers, flags.host)
+      await printReady(context, flags, address)
+      await Promise.race([workers.failed, stopped])
+    }
+  } finally {
+    await workers.stop()
+  }
+}
+
+async function serveMetricsOf(workers: { metricsText(): Promise<string> }, host: string): Promise<void> {
+  const { serveMetrics, METRICS_PORT } = await import('../../server/metrics-server.js')
+  await serveMetrics(workers.metricsText, host, METRICS_PORT)
+}
+
+async function start(
+  context: CliContext,
+  flags: ServeFlags,
+  log: ServerLog,
+  link?: WorkerLink,
+): Promise<RunningServer> {
+  const [store, { startServer }, { METRICS_PORT }, tls] = await Promise.all([
+    context.store({ registryTtlSeconds: flags.registry_ttl_sec, logger: log.logger }),
+    import('../../server/serve.js'),
+    import('../../server/metrics-server.js'),
+    tlsOf(flags),
+  ])
+  return startServer({
+    store,
+    log,
+    host: flags.host,
+    port: flags.port,
+    keepAliveTimeoutSeconds: flags.keepAliveTimeout,
+    ...(flags.workerConnections ? { maxConnections: flags.workerConnections } : {}),
+    ...(tls ? { tls } : {}),
+    ...(link ? { metricsText: () => link.metricsText() } : {}),
+    ...(flags.metrics && !link ? { metricsPort: METRICS_PORT } : {}),
+  })
+}
+
+async function printReady(
+  context: CliContext,
+  flags: ServeFlags,
+  { host, port }: { readonly host: string; readonly port: number },
+): Promise<void> {
+  const { project } = await context.config()
+  const scheme = flags.key ? 'https' : 'http'
+  print(`Serving features of project ${project} on ${scheme}://${host}:${port}`)
 }
 
 async function tlsOf({ key, cert }: ServeFlags): Promise<{ key: Buffer; cert: Buffer } | undefined> {

@@ -1,12 +1,28 @@
 import { isUtf8 } from 'node:buffer'
+import type { Socket } from 'node:net'
 import { createSecureContext } from 'node:tls'
-import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify'
+import {
+  type FastifyContentTypeParser,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  fastify,
+} from 'fastify'
 import { feastError, isFeastError, messageOf } from '../../core/errors.js'
-import type { Logger } from '../../core/logger.js'
 import type { FeatureStore } from '../../feature-store/feature-store.js'
-import { detailBody, errorReply, translateFastify } from './error-reply.js'
+import type { Admission } from '../admission.js'
+import type { AccessControl } from '../auth/access-control.js'
+import { requireCallers } from '../auth/http-access.js'
+import { ConnectionWatch } from '../connection-watch.js'
+import type { Readiness } from '../readiness.js'
+import { REQUEST_ID_HEADER, requestId } from '../request-id.js'
+import type { ServerLog } from '../server-log.js'
+import type { RequestTracer } from '../tracing.js'
+import { BodyReader } from './body-reader.js'
+import { detailBody, errorReply } from './error-reply.js'
 import { parseJsonBody } from './json-body.js'
 import type { MaterializeJobs } from './materialize-jobs.js'
+import { PROTOBUF_TYPES } from './protobuf-body.js'
 import { healthRoutes } from './routes/health.js'
 import { materializeRoutes } from './routes/materialize.js'
 import { metricsRoutes } from './routes/metrics.js'
@@ -18,13 +34,20 @@ import type { ServerMetrics } from './server-metrics.js'
 
 export interface AppOptions {
   readonly store: FeatureStore
-  readonly logger: Logger
+  readonly log: ServerLog
   readonly metrics: ServerMetrics
   readonly jobs: MaterializeJobs
-  readonly accessLog: boolean
+  readonly admission: Admission
+  /** None: everybody may do everything. */
+  readonly access?: AccessControl | undefined
+  readonly readiness: Readiness
+  readonly tracer?: RequestTracer | undefined
   readonly bodyLimitBytes: number
-  readonly keepAliveTimeoutMs: number
+  readonly timeouts: HttpTimeouts
+  readonly maxConnections: number
   readonly tls?: Tls | undefined
+  /** The text of /metrics; of all workers where there are several. */
+  readonly metricsText: () => Promise<string>
   /** True once the server is stopping: connections are then closed after their answer. */
   readonly stopping: () => boolean
 }
@@ -35,34 +58,53 @@ export interface Tls {
   readonly cert: Buffer | string
 }
 
-/** 16 KiB of headers, and a minute to send a request in. */
+/** What a client may take its time for. */
+export interface HttpTimeouts {
+  /** Without a request. */
+  readonly keepAliveMs: number
+  /** From the connection, or the first byte of a request, to the end of its headers. */
+  readonly headersMs: number
+  /** To the end of its body. */
+  readonly requestMs: number
+  /** To take in an answer. */
+  readonly answerMs: number
+}
+
 const MAX_HEADER_BYTES = 16_384
-const REQUEST_TIMEOUT_MS = 60_000
+/** How often Node looks for requests that take too long. */
+const CHECK_MS = 500
+/** After a 503; a store that is away is tried again by then. */
+const RETRY_AFTER_SECONDS = '1'
 
 /** The HTTP application; it listens to nothing yet. */
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
-  const { bodyLimitBytes, keepAliveTimeoutMs } = options
+  const { admission, timeouts } = options
   const app = fastify({
-    ...secure(options.tls),
+    ...serverOptions(options),
     logger: false,
-    bodyLimit: bodyLimitBytes,
-    keepAliveTimeout: keepAliveTimeoutMs,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    http: { maxHeaderSize: MAX_HEADER_BYTES },
+    keepAliveTimeout: timeouts.keepAliveMs,
+    requestTimeout: timeouts.requestMs,
     exposeHeadRoutes: false,
     return503OnClosing: false,
+    genReqId: (request) => requestId(request.headers[REQUEST_ID_HEADER]),
+    clientErrorHandler: (error, socket) => refuse(error, socket, admission),
     frameworkErrors: (error, _request, reply) => {
       sendJson(reply, error.statusCode ?? 400, detailBody(error.message))
     },
   })
-  acceptJsonBodies(app)
+  watchConnections(app, options)
+  readBodies(app, options)
   const paths = answerErrors(app, options)
   observe(app, options)
   app.addHook('onRoute', ({ url }) => {
     paths.add(url)
   })
-  await app.register(onlineFeaturesRoutes, options)
-  await app.register(writeRoutes, options)
+  if (options.access !== undefined) requireCallers(app, options.access)
+  await app.register(async (bounded) => {
+    boundInFlight(bounded, admission)
+    await bounded.register(onlineFeaturesRoutes, options)
+    await bounded.register(writeRoutes, options)
+  })
   await app.register(materializeRoutes, options)
   await app.register(healthRoutes, options)
   await app.register(metricsRoutes, options)
@@ -71,26 +113,81 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
 }
 
 /** Fastify's types tell plain from secure servers apart; to the routes they are the same. */
-function secure(tls: Tls | undefined): object {
-  if (tls === undefined) return {}
+function serverOptions({ tls, timeouts }: AppOptions): object {
+  const http = {
+    maxHeaderSize: MAX_HEADER_BYTES,
+    headersTimeout: timeouts.headersMs,
+    connectionsCheckingInterval: CHECK_MS,
+  }
+  if (tls === undefined) return { http }
   try {
     createSecureContext(tls)
-    return { https: tls }
+    return { https: { ...http, ...tls, handshakeTimeout: timeouts.headersMs } }
   } catch (error) {
     throw feastError('FILE_NOT_READABLE', { path: 'TLS key and certificate', why: messageOf(error) }, error)
   }
 }
 
-/** Bodies are JSON whatever they are called: `curl -d` calls them a form. */
-function acceptJsonBodies(app: FastifyInstance): void {
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
-    try {
-      done(null, parseBody(body as Buffer))
-    } catch (error) {
-      done(error as Error)
-    }
+function watchConnections(app: FastifyInstance, options: AppOptions): void {
+  const { admission, metrics, timeouts, tls } = options
+  const watch = new ConnectionWatch({
+    answerTimeoutMs: timeouts.answerMs,
+    onCut: () => admission.count('slow_reader'),
   })
+  watch.add(app.server, tls ? 'secureConnection' : 'connection')
+  metrics.watchConnections('http', () => watch.openConnections)
+  app.server.maxConnections = options.maxConnections
+  app.server.on('drop', () => admission.count('connections'))
+  app.addHook('onClose', async () => watch.close())
+}
+
+/** What is no HTTP, or comes too slowly, is answered on the bare socket. */
+function refuse(error: Error & { code?: string }, socket: Socket, admission: Admission): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return
+  const [status, detail] = REFUSALS[error.code ?? ''] ?? ['400 Bad Request', 'Invalid HTTP request']
+  if (status.startsWith('431')) admission.count('header_bytes')
+  if (status.startsWith('408')) admission.count('slow_request')
+  const body = detailBody(detail)
+  if (socket.writable) {
+    socket.write(
+      `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+    )
+  }
+  socket.destroySoon()
+}
+
+const REFUSALS: Readonly<Record<string, readonly [status: string, detail: string]>> = {
+  HPE_HEADER_OVERFLOW: [
+    '431 Request Header Fields Too Large',
+    `The headers have more than ${MAX_HEADER_BYTES} bytes`,
+  ],
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'The request took too long to arrive'],
+}
+
+/** Bodies are JSON whatever they are called: `curl -d` calls them a form. */
+function readBodies(app: FastifyInstance, { admission, bodyLimitBytes }: AppOptions): void {
+  const bodies = new BodyReader({
+    limitBytes: bodyLimitBytes,
+    onDrop: () => admission.count('slow_request'),
+  })
+  const readAs =
+    (parse: (body: Buffer) => unknown): FastifyContentTypeParser =>
+    (_request, payload, done) => {
+      bodies.read(payload as FastifyRequest['raw'], (error, body) => {
+        if (error) return done(error)
+        try {
+          done(null, parse(body))
+        } catch (wrong) {
+          done(wrong as Error)
+        }
+      })
+    }
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser(
+    [...PROTOBUF_TYPES],
+    readAs((body) => body),
+  )
+  app.addContentTypeParser('*', readAs(parseBody))
 }
 
 function parseBody(body: Buffer): unknown {
@@ -107,42 +204,89 @@ class NotUtf8 extends Error {
   }
 }
 
-function answerErrors(app: FastifyInstance, { logger, bodyLimitBytes }: AppOptions): Set<string> {
+function answerErrors(app: FastifyInstance, { log, admission }: AppOptions): Set<string> {
   const paths = new Set<string>()
-  app.setErrorHandler((thrown, request, reply) => {
-    const error = translateFastify(thrown, bodyLimitBytes)
+  app.setErrorHandler((error, request, reply) => {
+    admission.countError(error)
     const { status, body } = errorReply(error)
-    if (status >= 500) logger.error(failureOf(error, request), 'request failed')
+    if (status >= 500) log.logger.error(failureOf(error, request), 'request failed')
+    if (status === 503) reply.header('retry-after', RETRY_AFTER_SECONDS)
     sendJson(reply, status, body)
   })
   app.setNotFoundHandler((request, reply) => {
-    const known = paths.has(request.url.split('?', 1)[0]!)
+    const known = paths.has(pathOf(request))
     sendJson(reply, known ? 405 : 404, detailBody(known ? 'Method Not Allowed' : 'Not Found'))
   })
   return paths
 }
 
 /** Of an error that nobody foresaw, the class and where it was thrown: its message may hold a client's data. */
-function failureOf(error: unknown, { method, url }: FastifyRequest): object {
-  const request = `${method} ${url.split('?', 1)[0]}`
-  if (isFeastError(error)) return { request, code: error.code, error: error.message }
-  if (!(error instanceof Error)) return { request, class: typeof error }
+function failureOf(error: unknown, request: FastifyRequest): object {
+  const asked = { request_id: request.id, request: `${request.method} ${pathOf(request)}` }
+  if (isFeastError(error)) return { ...asked, code: error.code, error: error.message }
+  if (!(error instanceof Error)) return { ...asked, class: typeof error }
   const frames = error.stack?.split('\n').filter((line) => /^\s+at /.test(line))
-  return { request, class: error.constructor.name, stack: frames?.map((line) => line.trim()) }
+  return { ...asked, class: error.constructor.name, stack: frames?.map((line) => line.trim()) }
 }
 
-function observe(app: FastifyInstance, { metrics, logger, accessLog, stopping }: AppOptions): void {
-  app.addHook('onSend', (_request, reply, _payload, done) => {
+function pathOf({ url }: FastifyRequest): string {
+  const end = url.indexOf('?')
+  return end < 0 ? url : url.slice(0, end)
+}
+
+/** Lookups and writes count from when they are complete to when they are answered. */
+function boundInFlight(app: FastifyInstance, admission: Admission): void {
+  app.addHook('onRequest', (_request, _reply, done) => {
+    admission.refuseWhenFull()
+    done()
+  })
+  app.addHook('preHandler', (request, _reply, done) => {
+    admission.enter()
+    admitted.add(request)
+    done()
+  })
+  app.addHook('onSend', (request, _reply, _payload, done) => {
+    if (admitted.delete(request)) admission.leave()
+    done()
+  })
+  const admitted = new Set<FastifyRequest>()
+}
+
+function observe(app: FastifyInstance, options: AppOptions): void {
+  const { metrics, log, tracer, stopping } = options
+  if (tracer !== undefined) trace(app, tracer)
+  app.addHook('onSend', (request, reply, _payload, done) => {
+    reply.header(REQUEST_ID_HEADER, request.id)
     if (stopping()) reply.header('connection', 'close')
     done()
   })
   app.addHook('onResponse', (request, reply, done) => {
-    metrics.observeResponse(request.routeOptions.url, reply.statusCode, reply.elapsedTime / 1000, request)
-    if (accessLog) {
-      const { method, url, ip } = request
-      const ms = Math.round(reply.elapsedTime * 100) / 100
-      logger.info({ method, url, status: reply.statusCode, ms, ip }, 'request')
-    }
+    const { elapsedTime: ms, statusCode: status } = reply
+    const path = pathOf(request)
+    metrics.observe(path, status < 400, ms / 1000, metrics.lookupOf(request))
+    log.access?.({
+      id: request.id,
+      protocol: 'http',
+      method: request.method,
+      path,
+      status,
+      ms,
+      ip: request.ip,
+    })
+    done()
+  })
+}
+
+/** The request's span is the active one while it is handled. */
+function trace(app: FastifyInstance, tracer: RequestTracer): void {
+  const spans = new WeakMap<FastifyRequest, ReturnType<RequestTracer['startHttp']>>()
+  app.addHook('onRequest', (request, _reply, done) => {
+    const span = tracer.startHttp(request.raw, pathOf(request))
+    spans.set(request, span)
+    span.run(done)
+  })
+  app.addHook('onResponse', (request, reply: FastifyReply, done) => {
+    spans.get(request)?.endHttp(request.routeOptions.url, reply.statusCode)
     done()
   })
 }

@@ -1,4 +1,4 @@
-import { type FeastError, feastError, isFeastError } from '../../core/errors.js'
+import { type FeastError, isFeastError } from '../../core/errors.js'
 import { jsonText } from '../../serving/json-text.js'
 import { InvalidShape } from './body-shape.js'
 import { JsonSyntaxError } from './json-body.js'
@@ -11,6 +11,7 @@ export interface ErrorReply {
 
 /** The one place where anything thrown becomes an answer. Unknown errors say nothing of themselves. */
 export function errorReply(error: unknown): ErrorReply {
+  if (isFeastError(error, 'UNAUTHENTICATED')) return { status: error.http, body: detailBody(error.message) }
   if (isFeastError(error)) return { status: error.http, body: feastBody(error) }
   if (error instanceof InvalidShape) return { status: 422, body: error.body }
   if (error instanceof JsonSyntaxError) return { status: 422, body: jsonInvalidBody(error) }
@@ -45,10 +46,4 @@ function httpStatusOf(error: unknown): number | undefined {
   return isFastify && typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500
     ? statusCode
     : undefined
-}
-
-/** Fastify's own "body too large" in our words. */
-export function translateFastify(error: unknown, bodyLimitBytes: number): unknown {
-  const isTooLarge = error instanceof Error && 'code' in error && error.code === 'FST_ERR_CTP_BODY_TOO_LARGE'
-  return isTooLarge ? feastError('PAYLOAD_TOO_LARGE', { what: 'bytes', limit: bodyLimitBytes }) : error
 }

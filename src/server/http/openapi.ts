@@ -41,6 +41,15 @@ export function openapiDocument(): Json {
           responses: { 200: { description: 'It can' }, 503: { description: 'It cannot, or is stopping' } },
         },
       },
+      '/ready': {
+        get: {
+          summary: 'Whether lookups can be answered: the registry can be read and the online store answers',
+          responses: {
+            200: jsonResponse('They can', ref('Readiness')),
+            503: jsonResponse('They cannot; says why', ref('Readiness')),
+          },
+        },
+      },
       '/metrics': {
         get: {
           summary: 'Metrics for Prometheus',
@@ -128,6 +137,17 @@ function object(properties: Json, required: readonly string[] = []): Json {
 }
 
 const SCHEMAS: Json = {
+  Readiness: object(
+    {
+      status: { type: 'string', enum: ['ready', 'not ready'] },
+      checks: {
+        type: 'object',
+        additionalProperties: STRING,
+        description: 'Per part "ok", or what is wrong',
+      },
+    },
+    ['status', 'checks'],
+  ),
   GetOnlineFeaturesRequest: object(
     {
       entities: { ...COLUMNS, description: 'Join keys and request data: column to values, one per row' },
