@@ -32,7 +32,11 @@ export function featureName(index: number): string {
 const user = entity({ name: 'user', joinKey: 'user_id', valueType: Int64 })
 
 /** A feature repo on a Redis, applied through our own store; Python Feast reads the same registry. */
-export async function makeRepo(path: string, redis: string, views: readonly BenchView[]): Promise<FeatureStore> {
+export async function makeRepo(
+  path: string,
+  redis: string,
+  views: readonly BenchView[],
+): Promise<FeatureStore> {
   mkdirSync(join(path, 'data'), { recursive: true })
   writeFileSync(
     join(path, 'feature_store.yaml'),
@@ -54,7 +58,10 @@ entity_key_serialization_version: 3
       entities: [user],
       ttl: '30d',
       schema: Object.fromEntries(
-        Array.from({ length: features }, (_, i) => [featureName(i), FEATURE_TYPES[i % FEATURE_TYPES.length]!]),
+        Array.from({ length: features }, (_, i) => [
+          featureName(i),
+          FEATURE_TYPES[i % FEATURE_TYPES.length]!,
+        ]),
       ),
       source: fileSource({ name: `${name}_source`, path: parquet, timestampField: 'event_timestamp' }),
     }),

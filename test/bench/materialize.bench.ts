@@ -10,7 +10,6 @@ import { encodeValue } from '../../src/codec/value.js'
 import { Int64 } from '../../src/core/value-type.js'
 import { plainCommands } from '../../src/online-stores/redis/row-commands.js'
 import { RedisServer } from '../redis-server.js'
-import { BenchReport } from './bench-report.js'
 import {
   type BenchView,
   buildCommand,
@@ -22,6 +21,7 @@ import {
   PROJECT,
   ROOT,
 } from './bench-repo.js'
+import { BenchReport } from './bench-report.js'
 import { cpuSeconds, peakMB } from './process-cost.js'
 
 /**
@@ -40,7 +40,10 @@ const MEMORY_LIMIT_MB = 300
 
 const DAY_MS = 86_400_000
 const NOW = Math.floor(Date.now() / 1000) * 1000
-const WINDOW = [NOW - 3 * DAY_MS, NOW].map((ms) => new Date(ms).toISOString().slice(0, 19)) as [string, string]
+const WINDOW = [NOW - 3 * DAY_MS, NOW].map((ms) => new Date(ms).toISOString().slice(0, 19)) as [
+  string,
+  string,
+]
 
 const report = new BenchReport('materialize')
 
@@ -57,7 +60,9 @@ async function main(): Promise<void> {
   try {
     const wide = table('wide', WIDE_ROWS, 250)
     const narrow = table('narrow', NARROW_ROWS, 10)
-    const forPython = [250, 10].map((features) => table('python', Math.ceil(PYTHON_VALUES / features), features))
+    const forPython = [250, 10].map((features) =>
+      table('python', Math.ceil(PYTHON_VALUES / features), features),
+    )
     const forMemory = MEMORY_ROWS.map((rows) => table('memory', rows, 10))
     const tables = [wide, narrow, ...forPython, ...forMemory]
     await (await makeRepo(repo, redis.address, tables)).close()
@@ -102,7 +107,13 @@ async function speed(redis: RedisServer, ours: Table, python: Table): Promise<vo
   const rival = pythonSeconds(python)
   if (typeof rival === 'string') return report.skipped(`${name}, Python`, rival)
   const pythonRate = (python.rows * python.features) / rival
-  report.row({ ...shared, name, rival: [pythonRate], rivalName: `Python Feast, ${label(python.rows)} rows`, target: 40 })
+  report.row({
+    ...shared,
+    name,
+    rival: [pythonRate],
+    rivalName: `Python Feast, ${label(python.rows)} rows`,
+    target: 40,
+  })
 }
 
 async function memory(redis: RedisServer, one: Table): Promise<void> {
@@ -130,8 +141,7 @@ interface Cost {
 }
 
 function costNote(who: string, costs: readonly Cost[], rows: number): string {
-  const micros = (pick: (cost: Cost) => number) =>
-    (Math.min(...costs.map(pick)) * 1e6 / rows).toFixed(2)
+  const micros = (pick: (cost: Cost) => number) => ((Math.min(...costs.map(pick)) * 1e6) / rows).toFixed(2)
   const names: Record<string, string> = { raw: 'HSET writer', again: 'ours again, nothing newer' }
   return `${names[who] ?? who}: ${micros(({ seconds }) => seconds)} us a row; CPU us a row: own ${micros((cost) => cost.cpuSeconds)}, Redis ${micros((cost) => cost.redisCpuSeconds)}; peak ${Math.round(Math.max(...costs.map((cost) => cost.peakMB)))} MB`
 }
@@ -144,7 +154,8 @@ async function materialize(redis: RedisServer, { name, rows }: Table): Promise<C
   const watch = watched(child)
   const output = await text(child)
   const { cpu, peak } = watch()
-  const [view] = (JSON.parse(output) as { views: { outcome: string; rows: number; elapsed_ms: number }[] }).views
+  const [view] = (JSON.parse(output) as { views: { outcome: string; rows: number; elapsed_ms: number }[] })
+    .views
   if (view?.outcome !== 'done' || view.rows !== rows) throw new Error(`feast materialize: ${output}`)
   const redisCpuSeconds = cpuSeconds(redis.pid) - redisBefore
   return { seconds: view.elapsed_ms / 1000, cpuSeconds: cpu, redisCpuSeconds, peakMB: peak }
@@ -181,7 +192,11 @@ function pythonSeconds({ name }: Table): number | string {
   const script = join(ROOT, 'test/bench/feast_materialize.py')
   const args = [script, repo, name, ...WINDOW.map((time) => `${time}+00:00`)]
   const env = { ...process.env, TZ: 'UTC', FEAST_USAGE: 'False', PYTHONDONTWRITEBYTECODE: '1' }
-  const output = execFileSync(found.python, args, { env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+  const output = execFileSync(found.python, args, {
+    env,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
   return Number(output.trim().split('\n').at(-1))
 }
 

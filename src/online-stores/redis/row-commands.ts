@@ -1,4 +1,5 @@
-import type { EncodedRow } from '../../codec/rows.js'
+import { ByteWriter } from '../../codec/byte-writer.js'
+import { type EncodedRow, PackedRow } from '../../codec/rows.js'
 import { encodeTimestamp } from '../../codec/timestamp.js'
 import type { Micros } from '../../core/instant.js'
 import { keySlot } from './key-slot.js'
@@ -47,18 +48,18 @@ export function scriptCommands(
   )
   const names = [timestamp, ...features].map(packed)
   const evalsha = Buffer.concat([encodeBulk(Buffer.from('EVALSHA')), encodeBulk(Buffer.from(script.sha))])
-  const out = new ByteWriter()
+  const out = new CommandWriter(1 << 16)
   const commands = groups(keys, isSharded).map((group): RowCommand => {
     const start = out.length
     const args = 1 + group.length + 3 + group.length * (1 + parts)
     out.line(ASTERISK, args + 2)
-    out.bytes(evalsha)
+    out.all(evalsha)
     const bodyStart = out.length
     const count = String(group.length)
     out.line(DOLLAR, count.length)
-    out.bytes(Buffer.from(`${count}\r\n`))
+    out.all(Buffer.from(`${count}\r\n`))
     for (const row of group) out.bulk(keys[row]!)
-    out.bytes(head)
+    out.all(head)
     for (const row of group) writeRow(out, rows[row]!, names, parts)
     return { key: keys[group[0]!]!, start, end: out.length, script: { bodyStart, args } }
   })
@@ -89,22 +90,26 @@ function groups(keys: readonly Buffer[], isSharded: boolean): readonly (readonly
 }
 
 /** Timestamp, then the arguments of its HSETs as MessagePack. */
-function writeRow(out: ByteWriter, row: EncodedRow, names: readonly Buffer[], parts: number): void {
+function writeRow(out: CommandWriter, row: EncodedRow, names: readonly Buffer[], parts: number): void {
   const time = timestampOf(row.eventTimestamp)
+  const { bytes, places, base, valueCount } = PackedRow.of(row)
   out.bulk(time)
   for (let part = 0; part < parts; part++) {
     const from = part * FEATURES_PER_PART
-    const to = Math.min(row.values.length, from + FEATURES_PER_PART)
+    const to = Math.min(valueCount, from + FEATURES_PER_PART)
     let size = part === 0 ? names[0]!.length + packedLength(time.length) : 0
-    for (let i = from; i < to; i++) size += names[i + 1]!.length + packedLength(row.values[i]!.length)
-    out.line(DOLLAR, size)
-    if (part === 0) {
-      out.bytes(names[0]!)
-      out.packed(time)
+    for (let i = from, at = base + 2 * from; i < to; i++, at += 2) {
+      size += names[i + 1]!.length + packedLength(places[at + 1]! - places[at]!)
     }
-    for (let i = from; i < to; i++) {
-      out.bytes(names[i + 1]!)
-      out.packed(row.values[i]!)
+    out.line(DOLLAR, size)
+    out.reserve(size + 2)
+    if (part === 0) {
+      out.all(names[0]!)
+      out.packed(time, 0, time.length)
+    }
+    for (let i = from, at = base + 2 * from; i < to; i++, at += 2) {
+      out.all(names[i + 1]!)
+      out.packed(bytes, places[at]!, places[at + 1]!)
     }
     out.lineEnd()
   }
@@ -121,27 +126,30 @@ export function plainCommands(
   const hset = encodeBulk(Buffer.from('HSET'))
   const expire = encodeBulk(Buffer.from('EXPIRE'))
   const ttl = encodeBulk(Buffer.from(String(ttlSeconds)))
-  const out = new ByteWriter()
+  const out = new CommandWriter(1 << 16)
   const commands: RowCommand[] = []
-  rows.forEach(({ values, eventTimestamp }, index) => {
+  rows.forEach((row, index) => {
     const key = keys[index]!
+    const { bytes, places, base, valueCount } = PackedRow.of(row)
     const start = out.length
-    out.line(ASTERISK, 4 + 2 * values.length)
-    out.bytes(hset)
+    out.line(ASTERISK, 4 + 2 * valueCount)
+    out.all(hset)
     out.bulk(key)
-    out.bytes(names[0]!)
-    out.bulk(timestampOf(eventTimestamp))
-    for (let i = 0; i < values.length; i++) {
-      out.bytes(names[i + 1]!)
-      out.bulk(values[i]!)
+    out.all(names[0]!)
+    out.bulk(timestampOf(row.eventTimestamp))
+    for (let i = 0, at = base; i < valueCount; i++, at += 2) {
+      out.all(names[i + 1]!)
+      out.line(DOLLAR, places[at + 1]! - places[at]!)
+      out.slice(bytes, places[at]!, places[at + 1]!)
+      out.lineEnd()
     }
     commands.push({ key, start, end: out.length })
     if (ttlSeconds === 0) return
     const second = out.length
     out.line(ASTERISK, 3)
-    out.bytes(expire)
+    out.all(expire)
     out.bulk(key)
-    out.bytes(ttl)
+    out.all(ttl)
     commands.push({ key, start: second, end: out.length })
   })
   return { payload: out.take(), commands }
@@ -163,8 +171,8 @@ const ASTERISK = 0x2a
 const DOLLAR = 0x24
 
 function packed(bytes: Buffer): Buffer {
-  const out = new ByteWriter(bytes.length + 5)
-  out.packed(bytes)
+  const out = new CommandWriter(bytes.length + 5)
+  out.packed(bytes, 0, bytes.length)
   return out.take()
 }
 
@@ -172,66 +180,47 @@ function packedLength(length: number): number {
   return length + (length < 32 ? 1 : length < 65_536 ? 3 : 5)
 }
 
-/** A buffer that grows. Short pieces are copied by hand: a call to copy() costs more than the few bytes. */
-class ByteWriter {
-  #buffer: Buffer
-  length = 0
-
-  constructor(bytes = 1 << 16) {
-    this.#buffer = Buffer.allocUnsafe(bytes)
-  }
-
+/** Pieces of Redis's protocol. */
+class CommandWriter extends ByteWriter {
   take(): Buffer {
-    return this.#buffer.subarray(0, this.length)
+    return this.bytes.subarray(0, this.length)
   }
 
-  bytes(bytes: Buffer): void {
-    this.#reserve(bytes.length)
-    if (bytes.length > 24) this.#buffer.set(bytes, this.length)
-    else for (let i = 0; i < bytes.length; i++) this.#buffer[this.length + i] = bytes[i]!
-    this.length += bytes.length
+  all(bytes: Buffer): void {
+    this.slice(bytes, 0, bytes.length)
   }
 
   bulk(bytes: Buffer): void {
     this.line(DOLLAR, bytes.length)
-    this.bytes(bytes)
+    this.all(bytes)
     this.lineEnd()
   }
 
   /** `$12` or `*3`, and a line end. */
   line(type: number, number: number): void {
-    this.#reserve(16)
-    this.#buffer[this.length++] = type
-    if (number < 10) this.#buffer[this.length++] = 0x30 + number
-    else this.length += this.#buffer.write(String(number), this.length, 'latin1')
+    this.byte(type)
+    this.integer(number)
     this.lineEnd()
   }
 
   lineEnd(): void {
-    this.#reserve(2)
-    this.#buffer[this.length++] = 0x0d
-    this.#buffer[this.length++] = 0x0a
+    this.reserve(2)
+    this.bytes[this.length++] = 0x0d
+    this.bytes[this.length++] = 0x0a
   }
 
-  /** A MessagePack string; the kinds that every version of Redis's cmsgpack reads. */
-  packed(bytes: Buffer): void {
-    this.#reserve(5)
-    const { length } = bytes
-    if (length < 32) this.#buffer[this.length++] = 0xa0 | length
+  /** `source[start, end)` as a MessagePack string; the kinds that every version of Redis's cmsgpack reads. */
+  packed(source: Buffer, start: number, end: number): void {
+    this.reserve(5)
+    const length = end - start
+    if (length < 32) this.bytes[this.length++] = 0xa0 | length
     else if (length < 65_536) {
-      this.#buffer[this.length] = 0xda
-      this.length = this.#buffer.writeUInt16BE(length, this.length + 1)
+      this.bytes[this.length] = 0xda
+      this.length = this.bytes.writeUInt16BE(length, this.length + 1)
     } else {
-      this.#buffer[this.length] = 0xdb
-      this.length = this.#buffer.writeUInt32BE(length, this.length + 1)
+      this.bytes[this.length] = 0xdb
+      this.length = this.bytes.writeUInt32BE(length, this.length + 1)
     }
-    this.bytes(bytes)
-  }
-
-  #reserve(bytes: number): void {
-    if (this.length + bytes <= this.#buffer.length) return
-    const grown = Buffer.allocUnsafe(Math.max(this.#buffer.length * 2, this.length + bytes))
-    this.#buffer.copy(grown, 0, 0, this.length)
-    this.#buffer = grown
+    this.slice(source, start, end)
   }
 }
