@@ -43,7 +43,8 @@ export async function precomputeService(
   }
   const build = (builder: VectorBuilder) => async (keys: readonly Buffer[]) => {
     if (signal?.aborted) throw feastError('ABORTED', { what: `Precomputing "${service}"` }, signal.reason)
-    run.vectors += await builder.build(keys)
+    const made = await builder.build(keys)
+    run.vectors += made
     run.entities += keys.length
     say('running')
   }
