@@ -257,8 +257,12 @@ class Connection implements CallOwner {
   }
 
   #countPing(): void {
-    if (++this.#pings <= MAX_UNANSWERED_PINGS || this.session.destroyed) return
-    this.session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM, 0, Buffer.from('too_many_pings'))
-    this.session.destroy()
+    const { session } = this
+    if (++this.#pings <= MAX_UNANSWERED_PINGS || session.destroyed) return
+    if (session.closed) session.destroy()
+    else {
+      session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM, 0, Buffer.from('too_many_pings'))
+      session.close()
+    }
   }
 }
