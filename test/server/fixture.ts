@@ -38,6 +38,7 @@ import { onlineTable } from '../../src/feature-store/online-table.js'
 import { openFeatureStore } from '../../src/feature-store/open.js'
 import { openRegistryStore } from '../../src/registry/index.js'
 import { Admission } from '../../src/server/admission.js'
+import type { AccessControl } from '../../src/server/auth/access-control.js'
 import { createApp } from '../../src/server/http/app.js'
 import { MaterializeJobs } from '../../src/server/http/materialize-jobs.js'
 import { createServerMetrics } from '../../src/server/http/server-metrics.js'
@@ -171,6 +172,7 @@ export interface FixtureOptions {
   readonly bodyLimitBytes?: number
   readonly inFlight?: number
   readonly log?: ServerLog
+  readonly access?: AccessControl
 }
 
 /** A feature repo in a folder of its own: registry file, SQLite, and the HTTP application over both. */
@@ -186,6 +188,7 @@ export async function openFixture(options: FixtureOptions = {}): Promise<Fixture
     metrics,
     jobs,
     admission,
+    access: options.access,
     readiness: new Readiness(store),
     bodyLimitBytes: options.bodyLimitBytes ?? 1024 * 1024,
     timeouts: { keepAliveMs: 1000, headersMs: 5000, requestMs: 10_000, answerMs: 10_000 },

@@ -34,6 +34,7 @@ export async function openGrpcFixture(options: Partial<GrpcOptions> = {}): Promi
     store,
     metrics,
     admission,
+    access: undefined,
     log: { logger: silentLogger, access: undefined, flush() {} },
     readiness: new Readiness(store),
     host: '127.0.0.1',

@@ -18,7 +18,7 @@ import { onlineFeaturesMethod } from './serving-service.js'
 interface Deps {
   readonly store: FeatureStore
   readonly metrics: Pick<ServerMetrics, 'countPush'>
-  readonly access?: AccessControl | undefined
+  readonly access: AccessControl | undefined
 }
 
 /** The service of Feast's `feast listen`: one row at a time, as texts or as Values. It has no package. */

@@ -8,7 +8,10 @@ import type { GrpcCall } from './grpc-call.js'
 import type { GrpcMethod, UnaryMethod } from './grpc-method.js'
 
 /** feast.serving.ServingService: stored values go out as they lie in the store. */
-export function servingMethods(store: FeatureStore, access?: AccessControl): readonly GrpcMethod[] {
+export function servingMethods(
+  store: FeatureStore,
+  access: AccessControl | undefined,
+): readonly GrpcMethod[] {
   const info = encodeMessage('feast.serving.GetFeastServingInfoResponse', { version: FEAST_VERSION })
   return [
     {
@@ -24,7 +27,11 @@ export function servingMethods(store: FeatureStore, access?: AccessControl): rea
 /** More references than any model has; each costs planning. */
 const MAX_FEATURES = 10_000
 
-export function onlineFeaturesMethod(path: string, store: FeatureStore, access?: AccessControl): UnaryMethod {
+export function onlineFeaturesMethod(
+  path: string,
+  store: FeatureStore,
+  access: AccessControl | undefined,
+): UnaryMethod {
   return {
     path,
     kind: 'unary',

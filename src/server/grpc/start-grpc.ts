@@ -24,7 +24,8 @@ export interface GrpcOptions
   readonly log: ServerLog
   readonly metrics: ServerMetrics
   readonly admission: Admission
-  readonly access?: AccessControl | undefined
+  /** None: everybody may do everything. */
+  readonly access: AccessControl | undefined
   readonly readiness: Readiness
   readonly tracer?: RequestTracer | undefined
   /** True once the server is stopping. */

@@ -39,7 +39,7 @@ export interface AppOptions {
   readonly jobs: MaterializeJobs
   readonly admission: Admission
   /** None: everybody may do everything. */
-  readonly access?: AccessControl | undefined
+  readonly access: AccessControl | undefined
   readonly readiness: Readiness
   readonly tracer?: RequestTracer | undefined
   readonly bodyLimitBytes: number

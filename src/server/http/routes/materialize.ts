@@ -11,7 +11,7 @@ import { sendJson } from '../send-json.js'
 interface Deps {
   readonly store: FeatureStore
   readonly jobs: MaterializeJobs
-  readonly access?: AccessControl | undefined
+  readonly access: AccessControl | undefined
 }
 
 const RANGE_BODY = {

@@ -13,7 +13,7 @@ import type { ServerMetrics } from '../server-metrics.js'
 interface Deps {
   readonly store: FeatureStore
   readonly metrics: ServerMetrics
-  readonly access?: AccessControl | undefined
+  readonly access: AccessControl | undefined
 }
 
 const BODY = {
