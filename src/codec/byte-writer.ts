@@ -51,16 +51,14 @@ export class ByteWriter {
     this.reserve(end - start)
     const { bytes } = this
     let at = this.length
-    if (end - start > 32) source.copy(bytes, at, start, end)
+    if (end - start > 48) source.copy(bytes, at, start, end)
     else for (let from = start; from < end; from++) bytes[at++] = source[from]!
     this.length += end - start
   }
 
   /** Once more what stands at `[start, end)` of what was written. */
   repeat(start: number, end: number): void {
-    this.reserve(end - start)
-    this.bytes.copyWithin(this.length, start, end)
-    this.length += end - start
+    this.slice(this.bytes, start, end)
   }
 
   varint(value: number): void {
