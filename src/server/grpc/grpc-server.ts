@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2'
 import { constants, createSecureServer, createServer } from 'node:http2'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { GrpcStatusName } from '../../codec/grpc-wire.js'
 import { feastError, messageOf } from '../../core/errors.js'
 import type { Admission } from '../admission.js'
@@ -70,8 +70,13 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   let isEnding = false
   const server = createHttp2Server(options)
   server.maxConnections = options.maxConnections
+  // The session is made, and announced, while its socket is.
+  let arriving: Socket | undefined
+  server.prependListener(options.tls ? 'secureConnection' : 'connection', (socket: Socket) => {
+    arriving = socket
+  })
   server.on('session', (session) => {
-    const connection = new Connection(session, options)
+    const connection = new Connection(session, arriving!, options)
     connections.add(connection)
     session.once('close', () => connections.delete(connection))
     if (isEnding) connection.announceEnd()
@@ -102,7 +107,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     async close(drainMs) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       const late = setTimeout(() => {
-        for (const connection of connections) connection.session.destroy()
+        for (const connection of connections) connection.cut()
       }, drainMs)
       await Promise.all([closed, ...[...connections].map((connection) => connection.end())])
       clearTimeout(late)
@@ -178,13 +183,14 @@ class Connection implements CallOwner {
 
   constructor(
     readonly session: ServerHttp2Session,
+    readonly socket: Socket,
     readonly options: GrpcServerOptions,
   ) {
     this.messageLimitBytes = options.messageLimitBytes
     this.admission = options.admission
     this.access = options.access
     this.tracer = options.tracer
-    this.ip = session.socket?.remoteAddress ?? ''
+    this.ip = socket.remoteAddress ?? ''
     ;(session as OwnedSession)[CONNECTION] = this
     session.setLocalWindowSize(CONNECTION_WINDOW_BYTES)
     session.once('remoteSettings', () => {
@@ -227,13 +233,19 @@ class Connection implements CallOwner {
     })
   }
 
+  /** A session alone would wait until the client has read what was sent to it. */
+  cut(): void {
+    this.session.destroy()
+    this.socket.destroy()
+  }
+
   sweep(now: number): void {
     const { handshakeMs, idleMs } = this.options.timeouts
     for (const call of this.#calls) this.#cutSlow(call, now)
     if (this.#calls.size > 0) return
     const idleMsSoFar = now - this.#idleSince
-    if (!this.#isGreeted && idleMsSoFar > handshakeMs) this.session.destroy()
-    else if (this.#isAskedToGo && idleMsSoFar > idleMs + handshakeMs) this.session.destroy()
+    if (!this.#isGreeted && idleMsSoFar > handshakeMs) this.cut()
+    else if (this.#isAskedToGo && idleMsSoFar > idleMs + handshakeMs) this.cut()
     else if (!this.#isAskedToGo && idleMsSoFar > idleMs) {
       this.#isAskedToGo = true
       this.session.close()
@@ -259,7 +271,7 @@ class Connection implements CallOwner {
   #countPing(): void {
     const { session } = this
     if (++this.#pings <= MAX_UNANSWERED_PINGS || session.destroyed) return
-    if (session.closed) session.destroy()
+    if (session.closed) this.cut()
     else {
       session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM, 0, Buffer.from('too_many_pings'))
       session.close()
