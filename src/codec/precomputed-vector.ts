@@ -64,7 +64,7 @@ export function vectorCodec({ features, views, featureCells }: VectorFormat): Ve
     const out = Buffer.allocUnsafe(fieldLength(length))
     const copyCell = (at: number, cell: number) => {
       const start = places[base + 2 * cell]!
-      return start < 0 ? at : at + bytes.copy(out, at, start, places[base + 2 * cell + 1]!)
+      return start < 0 ? at : copyBytes(out, at, bytes, start, places[base + 2 * cell + 1]!)
     }
     let at = writeHead(out, 0, BYTES_VAL, length)
     at += names.copy(out, at)
@@ -72,7 +72,7 @@ export function vectorCodec({ features, views, featureCells }: VectorFormat): Ve
     for (const { name, view } of times) {
       const cell = featureCells + view
       at = writeHead(out, at, VIEW_TIME, entryLength(name, cell))
-      at += name.copy(out, at)
+      at = copyBytes(out, at, name, 0, name.length)
       // A view without a row has the time 0, as Feast writes it.
       at = copyCell(writeHead(out, at, EVENT_TIME, lengthOf(cell)), cell)
     }
@@ -89,23 +89,31 @@ export function vectorCodec({ features, views, featureCells }: VectorFormat): Ve
     let at = field.start + names.length
     if (at > end || bytes.compare(names, 0, names.length, field.start, at) !== 0) return false
     for (let i = 0; i < cells.length; i++) {
-      if (!enter(bytes, at, end, VALUE)) return false
-      at = field.end
       const cell = base + 2 * cells[i]!
-      places[cell] = field.start
+      const length = at + 2 <= end && bytes[at] === VALUE ? bytes[at + 1]! : 0x80
+      if (length < 0x80) {
+        places[cell] = at + 2
+        at += 2 + length
+      } else {
+        if (!enter(bytes, at, end, VALUE)) return false
+        places[cell] = field.start
+        at = field.end
+      }
       places[cell + 1] = at
     }
+    if (at > end) return false
     for (let i = 0; i < times.length; i++) {
       const { name, view } = times[i]!
       if (!enter(bytes, at, end, VIEW_TIME)) return false
       const nameEnd = field.start + name.length
       at = field.end
-      if (nameEnd > at || bytes.compare(name, 0, name.length, field.start, nameEnd) !== 0) return false
+      if (nameEnd > at || !sameBytes(bytes, field.start, nameEnd, name, 0, name.length)) return false
       if (!enter(bytes, nameEnd, at, EVENT_TIME) || field.end !== at) return false
       const now = stored.base + 2 * (1 + view)
       const nowStart = stored.places[now]!
-      const nowEnd = stored.places[now + 1]!
-      if (!sameBytes(bytes, field.start, field.end, nowStart, nowStart < 0 ? nowStart : nowEnd)) return false
+      // An absent one is the time 0 of a vector.
+      const nowEnd = nowStart < 0 ? nowStart : stored.places[now + 1]!
+      if (!sameBytes(bytes, field.start, field.end, bytes, nowStart, nowEnd)) return false
       const cell = base + 2 * (featureCells + view)
       places[cell] = nowStart
       places[cell + 1] = nowEnd
@@ -132,11 +140,24 @@ function enter(bytes: Buffer, at: number, limit: number, tag: number): boolean {
   return field.end <= limit
 }
 
-/** Times are of a few bytes: a call to compare() would cost more than this. */
-function sameBytes(bytes: Buffer, start: number, end: number, otherStart: number, otherEnd: number): boolean {
+/** Names and times are short: a call to compare() or copy() would cost more than a few bytes do. */
+function sameBytes(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  others: Buffer,
+  otherStart: number,
+  otherEnd: number,
+): boolean {
   if (end - start !== otherEnd - otherStart) return false
-  for (let i = start, j = otherStart; i < end; i++, j++) if (bytes[i] !== bytes[j]) return false
+  for (let i = start, j = otherStart; i < end; i++, j++) if (bytes[i] !== others[j]) return false
   return true
+}
+
+function copyBytes(out: Buffer, at: number, bytes: Buffer, start: number, end: number): number {
+  if (end - start > 24) return at + bytes.copy(out, at, start, end)
+  for (let i = start, j = at; i < end; i++, j++) out[j] = bytes[i]!
+  return at + end - start
 }
 
 function writeHead(out: Buffer, start: number, tag: number, length: number): number {

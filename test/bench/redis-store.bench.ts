@@ -2,13 +2,21 @@ import { spawnSync } from 'node:child_process'
 import { connect as netConnect } from 'node:net'
 import { redisField } from '../../src/codec/field-hash.js'
 import type { EncodedRow } from '../../src/codec/rows.js'
+import { encodeTimestamp } from '../../src/codec/timestamp.js'
 import { encodeValue } from '../../src/codec/value.js'
+import { featureService } from '../../src/core/feature-service.js'
 import { silentLogger } from '../../src/core/logger.js'
 import { openOnlineStore } from '../../src/online-stores/index.js'
 import { cellOfRow } from '../../src/online-stores/online-row.js'
-import type { OnlineStore, OnlineTable } from '../../src/online-stores/online-store.js'
+import type {
+  OnlineReader,
+  OnlineStore,
+  OnlineTable,
+  ReadShape,
+} from '../../src/online-stores/online-store.js'
 import { type Reply, ReplyParser } from '../../src/online-stores/redis/resp.js'
 import { plainCommands } from '../../src/online-stores/redis/row-commands.js'
+import { serviceVector, vectorReader } from '../../src/serving/service-vector.js'
 import { RedisAsker, RedisServer } from '../redis-server.js'
 import { BenchReport } from './bench-report.js'
 
@@ -69,6 +77,8 @@ async function main(): Promise<void> {
   }
   const server = await RedisServer.start()
   try {
+    await vectorBench(server)
+    await server.call('FLUSHALL')
     for (const features of [10, 50]) await writeBench(server, features)
   } finally {
     await server.stop()
@@ -106,7 +116,7 @@ async function readBench(server: RedisServer, encoding: string): Promise<void> {
 }
 
 /** Entities a second, with four requests in flight. */
-async function lookups(reader: ReturnType<OnlineStore['prepareRead']>, forSeconds: number) {
+async function lookups(reader: OnlineReader, forSeconds: number, timeCell = 50) {
   const start = performance.now()
   const cpu = process.cpuUsage()
   const end = start + forSeconds * 1000
@@ -118,13 +128,14 @@ async function lookups(reader: ReturnType<OnlineStore['prepareRead']>, forSecond
           keyOf((lane * 2503 + round * 100 + i * 17) % ENTITIES),
         )
         const rows = await reader.read(keys)
-        if (cellOfRow(rows[99]!, 50) === null) throw new Error('a row is missing')
+        if (cellOfRow(rows[99]!, timeCell) === null) throw new Error('a row is missing')
         entities += 100
       }
     }),
   )
   const { user, system } = process.cpuUsage(cpu)
   return {
+    entities,
     perSecond: entities / ((performance.now() - start) / 1000),
     perCore: entities / ((user + system) / 1e6),
   }
@@ -165,6 +176,81 @@ async function redisBenchmark(server: RedisServer, { features }: OnlineTable): P
   const perSecond = Number(/","([\d.]+)"/.exec(line)?.[1])
   if (!(perSecond > 0)) throw new Error(`redis-benchmark: ${run.stdout}${run.stderr}`)
   return perSecond
+}
+
+const VIEWS = 5
+
+/** Five views of ten features for the same entities, read whole, and as one vector per entity. */
+async function vectorBench(server: RedisServer): Promise<void> {
+  const tables = Array.from({ length: VIEWS }, (_, i) => ({ ...tableOf(10), name: `driver_stats_${i}` }))
+  const store = await open(server)
+  for (const table of tables) await store.write({ table, rows: rowsOf(table, ENTITIES, T0) })
+  const shape = {
+    features: tables.flatMap(({ name, features }) => features.map((feature) => ({ view: name, feature }))),
+    views: tables.map(({ name }) => name),
+  }
+  const names = shape.features.map(({ view, feature }, cell) => {
+    return { label: view, feature, cell, view: shape.views.indexOf(view) }
+  })
+  const vector = serviceVector(featureService({ name: 'svc', features: [] }), names, ['driver_id'], shape)
+  const plain = store.prepareRead(shape)
+  const rows = await measured(server, plain, shape)
+  const bytes = await entityBytes(server)
+  const keys = Array.from({ length: ENTITIES }, (_, id) => keyOf(id))
+  const values = (await plain.read(keys)).map((row) => vector.codec.encode(row, encodeTimestamp(T0)))
+  const vectors = keys.map((entityKey, i) => {
+    return { entityKey, values: [values[i]!], eventTimestamp: T0, createdTimestamp: null }
+  })
+  await store.vectors!.write({ table: vector.table, rows: vectors })
+  report.note(`an entity takes ${bytes} bytes, with its vector ${await entityBytes(server)}`)
+  const hashed = await measured(server, plain, shape)
+  const byVector = await measured(server, vectorReader(vector, shape, store), shape)
+  await store.close()
+  for (const [rivalName, rival] of [
+    ['rows without vectors, in listpacks', rows],
+    ['rows beside vectors, in hash tables', hashed],
+  ] as const) {
+    report.row({
+      name: 'vector of 50 features in 5 views, our CPU',
+      unit: 'us',
+      ours: byVector.own,
+      rival: rival.own,
+      rivalName,
+    })
+    report.row({
+      name: 'vector of 50 features in 5 views, CPU of Redis',
+      unit: 'us',
+      ours: byVector.redis,
+      rival: rival.redis,
+      rivalName,
+    })
+  }
+}
+
+/** CPU per entity. */
+async function measured(server: RedisServer, reader: OnlineReader, { features, views }: ReadShape) {
+  const own: number[] = []
+  const redis: number[] = []
+  await lookups(reader, 0.5, features.length + views.length - 1)
+  for (let i = 0; i < REPEATS; i++) {
+    const before = await redisCpu(server)
+    const { perCore, entities } = await lookups(reader, READ_SECONDS, features.length + views.length - 1)
+    own.push(1e6 / perCore)
+    redis.push((1e6 * ((await redisCpu(server)) - before)) / entities)
+  }
+  return { own, redis }
+}
+
+async function redisCpu(server: RedisServer): Promise<number> {
+  const info = String(await server.call('INFO', 'cpu'))
+  const seconds = (name: string) => Number(new RegExp(`^${name}:([\\d.]+)`, 'm').exec(info)![1])
+  return seconds('used_cpu_user') + seconds('used_cpu_sys')
+}
+
+async function entityBytes(server: RedisServer): Promise<number> {
+  return Number(
+    await server.call('MEMORY', 'USAGE', Buffer.concat([keyOf(7), Buffer.from('demo')]), 'SAMPLES', 0),
+  )
 }
 
 async function writeBench(server: RedisServer, features: number): Promise<void> {
