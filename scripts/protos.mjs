@@ -22,6 +22,7 @@ const SERVED = [
 const ROOTS = [
   'feast.core.Registry',
   'feast.serving.GetFeastServingInfoResponse',
+  'feast.serving.GetOnlineFeaturesResponseMetadata',
   'PushRequest',
   'PushResponse',
   'WriteToOnlineStoreRequest',

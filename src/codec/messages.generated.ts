@@ -97,7 +97,10 @@ export const MESSAGES: Readonly<Record<string, readonly FieldRow[]>> = {
   "feast.core.UserDefinedFunction": [[1,"name","string",""],[2,"body","bytes",""],[3,"body_text","string",""]],
   "feast.core.UserDefinedFunctionV2": [[1,"name","string",""],[2,"body","bytes",""],[3,"body_text","string",""],[4,"mode","string",""]],
   "feast.core.ValidationReference": [[1,"name","string",""],[2,"reference_dataset_name","string",""],[3,"project","string",""],[4,"description","string",""],[5,"tags","string string","map"],[6,"ge_profiler","feast.core.GEValidationProfiler","oneof profiler"],[7,"ge_profile","feast.core.GEValidationProfile","oneof cached_profile"]],
+  "feast.serving.FeatureList": [[1,"val","string","repeated"]],
+  "feast.serving.FeatureViewMetadata": [[1,"name","string",""],[2,"version","int32",""]],
   "feast.serving.GetFeastServingInfoResponse": [[1,"version","string",""]],
+  "feast.serving.GetOnlineFeaturesResponseMetadata": [[1,"feature_names","feast.serving.FeatureList",""],[2,"feature_view_metadata","feast.serving.FeatureViewMetadata","repeated"]],
   "google.protobuf.Duration": [[1,"seconds","int64",""],[2,"nanos","int32",""]],
   "google.protobuf.StringValue": [[1,"value","string",""]],
   "google.protobuf.Timestamp": [[1,"seconds","int64",""],[2,"nanos","int32",""]],
@@ -800,8 +803,22 @@ export type ValidationReference = {
   readonly geProfile?: GEValidationProfile | undefined
 }
 
+export type FeatureList = {
+  readonly val?: readonly string[] | undefined
+}
+
+export type FeatureViewMetadata = {
+  readonly name?: string | undefined
+  readonly version?: number | undefined
+}
+
 export type GetFeastServingInfoResponse = {
   readonly version?: string | undefined
+}
+
+export type GetOnlineFeaturesResponseMetadata = {
+  readonly featureNames?: FeatureList | undefined
+  readonly featureViewMetadata?: readonly FeatureViewMetadata[] | undefined
 }
 
 export type Duration = {
@@ -969,7 +986,10 @@ export interface MessageTypes {
   readonly "feast.core.UserDefinedFunction": UserDefinedFunction
   readonly "feast.core.UserDefinedFunctionV2": UserDefinedFunctionV2
   readonly "feast.core.ValidationReference": ValidationReference
+  readonly "feast.serving.FeatureList": FeatureList
+  readonly "feast.serving.FeatureViewMetadata": FeatureViewMetadata
   readonly "feast.serving.GetFeastServingInfoResponse": GetFeastServingInfoResponse
+  readonly "feast.serving.GetOnlineFeaturesResponseMetadata": GetOnlineFeaturesResponseMetadata
   readonly "google.protobuf.Duration": Duration
   readonly "google.protobuf.StringValue": StringValue
   readonly "google.protobuf.Timestamp": Timestamp

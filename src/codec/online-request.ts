@@ -9,6 +9,8 @@ export interface OnlineRequestMessage {
   /** Entities and request context: column → values; instants are seconds since 1970 as bigint, null has no type. */
   readonly entities: Readonly<Record<string, readonly unknown[]>>
   readonly fullFeatureNames: boolean
+  /** include_feature_view_version_metadata */
+  readonly includeViewVersions: boolean
 }
 
 /**
@@ -29,9 +31,11 @@ function readRequest(bytes: Buffer): OnlineRequestMessage {
   const features: string[] = []
   let featureService: string | undefined
   let fullFeatureNames = false
+  let includeViewVersions = false
   const columns: [string, readonly unknown[]][] = []
   eachField(bytes, 0, bytes.length, (number, wireType, _start, start, end) => {
     if (number === 4 && wireType === VARINT) fullFeatureNames = readVarint32(bytes, start, end) !== 0
+    if (number === 6 && wireType === VARINT) includeViewVersions = readVarint32(bytes, start, end) !== 0
     if (wireType !== BYTES) return
     if (number === 1) {
       // Of a oneof the last one on the wire counts.
@@ -42,7 +46,8 @@ function readRequest(bytes: Buffer): OnlineRequestMessage {
       readFeatureList(bytes, start, end, features)
     } else if (number === 3 || number === 5) columns.push(readColumn(bytes, start, end))
   })
-  return { features, featureService, fullFeatureNames, entities: Object.fromEntries(columns) }
+  const entities = Object.fromEntries(columns)
+  return { features, featureService, fullFeatureNames, includeViewVersions, entities }
 }
 
 function readFeatureList(bytes: Buffer, start: number, end: number, into: string[]): void {

@@ -101,7 +101,19 @@ function onlineRows(parts: StoreParts, registry: Registry, view: StoredView, giv
   }
   const what = `Feature view "${view.name}"`
   const { rows, skipped } = rowEncoder({ what, ...layout, entityKeyVersion: config.entityKeyVersion })(given)
+  for (const { eventTimestamp } of rows) refuseImpossibleTime(what, eventTimestamp)
   return { view: view.name, batch: { table, rows }, skipped }
+}
+
+const FIRST_TIME = -62_135_596_800_000_000n
+const LAST_TIME = 253_402_300_799_999_999n
+
+/** What a protobuf Timestamp can be. Such a row would stay for ever, since newest wins, and Python could not read it. */
+function refuseImpossibleTime(what: string, micros: bigint): void {
+  if (micros >= FIRST_TIME && micros <= LAST_TIME) return
+  throw feastError('INVALID_VALUE', {
+    message: `${what}: an event time of ${micros / 1_000_000n} s since 1970 is not within the years 1 to 9999; numbers are taken as seconds.`,
+  })
 }
 
 async function writeOnline(

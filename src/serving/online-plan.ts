@@ -12,7 +12,7 @@ import type { OnlineReader, OnlineStore, ReadShape } from '../online-stores/onli
 import type { Registry } from '../registry/registry.js'
 import { jsonNames } from './json-response.js'
 import { rowFunctionOf } from './on-demand.js'
-import { protoNames } from './proto-response.js'
+import { protoNames, protoVersions } from './proto-response.js'
 import { type ServiceVector, serviceVector, vectorReader } from './service-vector.js'
 
 /** What a request asks for, without its entities: the key of a plan. */
@@ -50,7 +50,7 @@ export interface OnlinePlan {
   readonly views: readonly string[]
   readonly viewCount: number
   /** The names of the outputs as answers write them. */
-  readonly names: { readonly json: Buffer; readonly proto: Buffer }
+  readonly names: { readonly json: Buffer; readonly proto: Buffer; readonly protoVersions: Buffer }
   /** Of a feature service that one vector per entity can hold. Where the service asks for it, it is read. */
   readonly vector: ServiceVector | undefined
 }
@@ -144,7 +144,11 @@ export function planOnline(shape: RequestShape, context: PlanContext): OnlinePla
     requestColumns: draft.requestColumns,
     views,
     viewCount: new Set(wanted.map(({ source }) => source.label)).size,
-    names: { json: jsonNames(names), proto: protoNames(names) },
+    names: {
+      json: jsonNames(names),
+      proto: protoNames(names),
+      protoVersions: protoVersions(draft.versions),
+    },
     vector,
   }
 }
@@ -246,6 +250,8 @@ interface Draft {
   readonly joinKeyOfEntity: Map<string, string>
   readonly keyTypes: Map<string, FeastType>
   readonly requestColumns: Map<string, { field: Field; view: string }>
+  /** Alias or name of a view that is read → its version. */
+  readonly versions: Map<string, number>
 }
 
 interface GroupDraft {
@@ -268,6 +274,7 @@ function newDraft(context: PlanContext): Draft {
     joinKeyOfEntity: new Map(entities.map((entity) => [entity.name, entity.joinKey])),
     keyTypes: new Map(),
     requestColumns: new Map(),
+    versions: new Map(),
   }
 }
 
@@ -290,6 +297,8 @@ type PlacedOutput = PlanOutput extends infer Output
 function placeCell(draft: Draft, source: Source, view: StoredView, feature: string): CellPlace {
   const field = view.features.find(({ name }) => name === feature)
   if (field === undefined) throw unknownFeature(view, feature)
+  const label = source.label.split('@', 1)[0]!
+  if (!draft.versions.has(label)) draft.versions.set(label, source.versionNumber)
   const group = groupOf(draft, source, view)
   const { versioning } = draft.context
   const table = versioning && source.versionNumber > 0 ? `${view.name}_v${source.versionNumber}` : view.name

@@ -35,6 +35,8 @@ export interface OnlineRequest {
   /** Column → values; numbers, strings, bigints, booleans, bytes, Dates. Request data is given here as well. */
   readonly entities: Readonly<Record<string, readonly unknown[]>>
   readonly fullFeatureNames?: boolean
+  /** Names and versions of the views in the answer's metadata; in messages only, as with Feast. */
+  readonly includeViewVersions?: boolean
 }
 
 export interface OnlineServingOptions {
@@ -56,11 +58,11 @@ export function createOnlineServing(options: OnlineServingOptions): OnlineServin
   const plans = new PlanCache(options)
   const answerOptions = { enforceTtl: options.ttl === 'enforce', now: options.now ?? Date.now }
   return {
-    async answer({ entities, ...rest }, format) {
+    async answer({ entities, includeViewVersions = false, ...rest }, format) {
       const plan = await plans.plan(shapeOf(rest))
       const answer = await answerOnline(plan, entities, answerOptions)
       return {
-        body: format === 'json' ? writeJsonResponse(answer) : writeProtoResponse(answer),
+        body: format === 'json' ? writeJsonResponse(answer) : writeProtoResponse(answer, includeViewVersions),
         rowCount: answer.rows.rowCount,
         featureCount: plan.outputs.length,
         viewCount: plan.viewCount,

@@ -1,4 +1,5 @@
 import { ByteWriter } from '../codec/byte-writer.js'
+import { encodeMessage } from '../codec/proto.js'
 import { encodeValue, valueEncoder } from '../codec/value.js'
 import { encodeTextField } from '../codec/wire.js'
 import type { Cell } from '../core/cell.js'
@@ -21,15 +22,21 @@ const STATUSES = 0x12
 const EVENT_TIMESTAMPS = 0x1a
 
 /** The message feast.serving.GetOnlineFeaturesResponse: stored Values and Timestamps are copied, none is decoded. */
-export function writeProtoResponse(answer: OnlineAnswer): Buffer {
+export function writeProtoResponse(answer: OnlineAnswer, includeViewVersions: boolean): Buffer {
   scratch.reset(KEPT_BYTES)
-  new ProtoResponse(scratch, answer).write()
+  new ProtoResponse(scratch, answer).write(includeViewVersions ? answer.plan.names.protoVersions : NONE)
   return scratch.copy()
 }
 
 /** The names of a plan's outputs, as fields of a FeatureList. */
 export function protoNames(names: readonly string[]): Buffer {
   return Buffer.concat(names.map((name) => encodeTextField(1, name)))
+}
+
+/** Names and versions of views, as fields of GetOnlineFeaturesResponseMetadata. */
+export function protoVersions(versions: ReadonlyMap<string, number>): Buffer {
+  const featureViewMetadata = [...versions].map(([name, version]) => ({ name, version }))
+  return encodeMessage('feast.serving.GetOnlineFeaturesResponseMetadata', { featureViewMetadata })
 }
 
 /** Where in the answer a piece stands that other columns have as well: copying it costs less than writing it. */
@@ -53,14 +60,15 @@ class ProtoResponse {
     this.#times = answer.plan.groups.map(() => [])
   }
 
-  write(): void {
+  write(versions: Buffer): void {
     const { plan, rows, outputs } = this.#answer
     const echoedNames = protoNames(rows.echoed.map(({ name }) => name))
     const namesBytes = echoedNames.length + plan.names.proto.length
-    this.#tag(METADATA, fieldBytes(namesBytes))
+    this.#tag(METADATA, fieldBytes(namesBytes) + versions.length)
     this.#tag(FEATURE_NAMES, namesBytes)
     this.#out.slice(echoedNames, 0, echoedNames.length)
     this.#out.slice(plan.names.proto, 0, plan.names.proto.length)
+    this.#out.slice(versions, 0, versions.length)
     for (const column of rows.echoed) this.#echoed(column)
     outputs.forEach((output, index) => {
       if (output.kind === 'stored') this.#stored(output, index)
