@@ -27,6 +27,8 @@ export type Suite =
   | 'materialize'
   | 'http-redis'
   | 'materialize-redis'
+  | 'grpc'
+  | 'grpc-writes'
   | 'remote'
   | 'remote-redis'
   | 'remote-writes'
@@ -65,7 +67,7 @@ function integerOf(where: string, value: unknown): unknown {
 export const DIFFERENCES: readonly Difference[] = [
   {
     id: 'null-value',
-    suites: ['http', 'http-redis', 'remote', 'remote-redis'],
+    suites: ['http', 'http-redis', 'remote', 'remote-redis', 'grpc'],
     decision: 'O1',
     what: 'A stored null is NULL_VALUE; Python Feast says PRESENT',
     matches: (found) => status(found, 'PRESENT', 'NULL_VALUE'),
@@ -105,7 +107,7 @@ export const DIFFERENCES: readonly Difference[] = [
   },
   {
     id: 'outside-max-age',
-    suites: ['http', 'http-redis', 'remote', 'remote-redis'],
+    suites: ['http', 'http-redis', 'remote', 'remote-redis', 'grpc'],
     decision: 'O1',
     what: 'A value past its TTL is OUTSIDE_MAX_AGE, value kept; Python Feast does not look at the TTL',
     matches: (found) => status(found, 'PRESENT', 'OUTSIDE_MAX_AGE'),
@@ -208,6 +210,50 @@ export const DIFFERENCES: readonly Difference[] = [
     what: 'An older row never replaces a newer one; Feast writes what comes last',
     matches: ({ where, theirs, ours }) =>
       where.startsWith('demo_loc_stats: ') && eventTime(theirs) < eventTime(ours),
+  },
+  {
+    id: 'grpc-client-mistake',
+    suites: ['grpc', 'grpc-writes'],
+    decision: 'O4',
+    what: 'A client’s mistake has a status that says so; Python Feast’s is UNKNOWN or INTERNAL',
+    matches: ({ where, theirs, ours }) =>
+      where.endsWith(': code') &&
+      ['UNKNOWN', 'INTERNAL'].includes(theirs as string) &&
+      ['NOT_FOUND', 'INVALID_ARGUMENT'].includes(ours as string),
+  },
+  {
+    id: 'grpc-smaller-key',
+    suites: ['grpc'],
+    decision: 'O5',
+    what: 'INT32 1001 is INT64 1001 where the key is INT64; Python Feast looks up a key that nobody wrote',
+    matches: ({ where }) => where.startsWith('a key of a smaller type: '),
+  },
+  {
+    id: 'grpc-texts',
+    suites: ['grpc-writes'],
+    decision: 'P1',
+    what: 'Rows of texts, which is what `features` are, are read by the types of the columns; Python Feast takes texts for strings',
+    matches: ({ where, theirs, ours }) =>
+      (where === 'write texts: code' && theirs === 'INTERNAL' && ours === 'OK') ||
+      (where === 'write texts: row' && theirs === undefined),
+  },
+  {
+    id: 'grpc-seconds',
+    suites: ['grpc-writes'],
+    decision: 'P1',
+    what: 'An event time as a unix_timestamp_val is in seconds, like every such Value; Python Feast takes nanoseconds',
+    matches: ({ where, theirs, ours }) =>
+      (where === 'write a time in seconds: row' && eventTime(theirs) < eventTime(ours)) ||
+      (where === 'write a time in nanoseconds: code' && theirs === 'OK' && ours === 'INVALID_ARGUMENT') ||
+      (where === 'write a time in nanoseconds: row' && ours === undefined),
+  },
+  {
+    id: 'grpc-inexact-key',
+    suites: ['grpc'],
+    decision: 'O5',
+    what: 'Words are no INT64 key; Python Feast looks them up as a text that nobody wrote',
+    matches: ({ where, theirs, ours }) =>
+      where === 'words for a number: code' && theirs === 'OK' && ours === 'INVALID_ARGUMENT',
   },
   {
     id: 'inexact-key',

@@ -15,6 +15,7 @@ import { PYTHON, TYPESCRIPT, useRedis } from './both-servers.js'
 import { Comparison } from './differences.js'
 import * as fixture from './fixture.js'
 import { FixtureData } from './fixture-data.js'
+import { intKeyHex } from './int-key-hex.js'
 import { openOurs, temporaryFolder } from './our-feast.js'
 import { type Random, seededRandom } from './random.js'
 import { COMPOSITES, randomValue } from './random-values.js'
@@ -280,12 +281,10 @@ function testMaterialized(feast: () => RealFeast, redis: () => RedisServer): voi
     } finally {
       await store.close()
     }
-    const id = Buffer.alloc(8)
-    id.writeBigInt64LE(7n)
     const names = fieldNames()
     const found = async (database: number) => {
       const rows = Object.entries(await redisRows(redis(), database))
-      const [, fields] = rows.find(([key]) => key.includes(`0400000008000000${id.toString('hex')}`))!
+      const [, fields] = rows.find(([key]) => key.includes(intKeyHex(7)))!
       const named = Object.entries(fields).filter(([field]) => names[field]!.endsWith(': value'))
       const plain = await canonical(named.map(([, hex]) => hex))
       return Object.fromEntries(named.map(([field], i) => [names[field], plain[i]]))
@@ -399,7 +398,7 @@ function testCells(feast: () => RealFeast, redis: () => RedisServer): void {
     afterAll(() => stores?.close())
 
     const timeOf = async (id: number) => {
-      const found = Object.entries(await redisRows(redis(), 6)).find(([key]) => key.includes(keyPart(id)))
+      const found = Object.entries(await redisRows(redis(), 6)).find(([key]) => key.includes(intKeyHex(id)))
       return found?.[1][redisField('pairs', 'trips').toString('hex')]
     }
     const trips = (value: bigint) => encodeValue({ valueType: 'INT64' }, value).toString('hex')
@@ -530,12 +529,6 @@ function testCluster(feast: () => RealFeast): void {
     })
     expect(found![1]).toHaveProperty('trips')
   })
-}
-
-function keyPart(id: number): string {
-  const bytes = Buffer.from('04000000080000000000000000000000', 'hex')
-  bytes.writeBigInt64LE(BigInt(id), 8)
-  return bytes.toString('hex')
 }
 
 function shuffled(random: Random, count: number): readonly number[] {

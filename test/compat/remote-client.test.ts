@@ -6,6 +6,7 @@ import { Comparison, type Suite } from './differences.js'
 import { everyType } from './fixture.js'
 import { FixtureData, time } from './fixture-data.js'
 import { testHttpReads } from './http-reads.js'
+import { intKeyHex } from './int-key-hex.js'
 import { seededRandom } from './random.js'
 import { COMPOSITES, randomValue } from './random-values.js'
 import { describeWithRealFeast, type RealFeast, type Tagged } from './real-feast.js'
@@ -374,13 +375,6 @@ function testWrites(
   }
 
   it('every listed difference occurred', () => comparison.finish())
-}
-
-/** An INT64 inside an entity key: its type, its length, itself. */
-function intKeyHex(id: number): string {
-  const bytes = Buffer.from('04000000080000000000000000000000', 'hex')
-  bytes.writeBigInt64LE(BigInt(id), 8)
-  return bytes.toString('hex')
 }
 
 function sqliteValues(repo: string): Rows {

@@ -443,6 +443,14 @@ def op_online(repo, entities, features=None, service=None, unregistered_service=
     return answer_table(store.get_online_features(**arguments).proto)
 
 
+def op_view_versions(repo, entities, features):
+    """Views of an answer and their versions, as the SDK gives them when asked."""
+    response = store_of(repo).get_online_features(
+        features=features, entity_rows=entities, include_feature_view_version_metadata=True
+    )
+    return sorted([view.name, view.version] for view in response.proto.metadata.feature_view_metadata)
+
+
 def answer_table(response):
     """Names, and per column values as Value messages, statuses, event times in microseconds."""
     return {
@@ -643,6 +651,13 @@ def op_raise(details):
 
     found = [FeastError.from_error_detail(detail) for detail in details]
     return [error and [type(error).__name__, str(error), error.http_status_code()] for error in found]
+
+
+def op_serving(call, **arguments):
+    """A function of serving_clients.py."""
+    import serving_clients
+
+    return getattr(serving_clients, call)(**arguments)
 
 
 OPERATIONS = {name[3:]: item for name, item in list(globals().items()) if name.startswith("op_")}
