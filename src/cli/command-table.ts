@@ -300,10 +300,12 @@ const MOVE: readonly CommandSpec[] = [
   },
   {
     name: 'serve',
-    summary: 'Serve features over HTTP',
+    summary: 'Serve features over HTTP and gRPC',
     options: [
       ['-h, --host <host>', 'address to listen on', { fallback: '127.0.0.1' }],
       ['-p, --port <port>', 'port to listen on', { fallback: 6566, read: readPort }],
+      ['--grpc-port <port>', 'port for gRPC; the next one unless told, 0 = any', { read: readPort }],
+      ['--no-grpc', 'HTTP alone'],
       ['-t, --type <type>', 'kind of server', { words: ['http'], fallback: 'http' }],
       ['--no-access-log', 'do not log requests'],
       [
@@ -325,6 +327,24 @@ const MOVE: readonly CommandSpec[] = [
       ['-m, --metrics', 'Prometheus metrics on port 8000'],
     ],
     load: async () => (await import('./commands/serve.js')).serve,
+  },
+  {
+    name: 'listen',
+    summary: 'Serve features over gRPC alone',
+    options: [
+      ['-a, --address <address>', 'host and port to listen on', { fallback: 'localhost:50051' }],
+      [
+        '-w, --max_workers <n>',
+        "accepted for Feast's sake; one process serves",
+        { fallback: 10, read: readCount },
+      ],
+      [
+        '-r, --registry_ttl_sec <seconds>',
+        'look for a changed registry so often; 0 = never',
+        { fallback: 5, read: readCount },
+      ],
+    ],
+    load: async () => (await import('./commands/listen.js')).listen,
   },
 ]
 

@@ -19,7 +19,8 @@ export async function serveMetrics(text: () => Promise<string>, host: string, po
   return server
 }
 
-export function listenError(error: unknown, host: string, port: number): unknown {
+/** @param flag of the command line that names another port */
+export function listenError(error: unknown, host: string, port: number, flag?: string): unknown {
   const isTaken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE'
-  return isTaken ? feastError('PORT_IN_USE', { host, port }, error) : error
+  return isTaken ? feastError('PORT_IN_USE', { host, port, ...(flag ? { flag } : {}) }, error) : error
 }

@@ -1,13 +1,12 @@
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { messageOf } from '../core/errors.js'
-import type { Logger } from '../core/logger.js'
 import type { FeatureStore } from '../feature-store/feature-store.js'
-import { Admission } from './admission.js'
+import type { GrpcServer } from './grpc/grpc-server.js'
+import type { GrpcOptions } from './grpc/start-grpc.js'
 import type { HttpTimeouts, Tls } from './http/app.js'
 import { listenError, serveMetrics } from './metrics-server.js'
-import { Readiness } from './readiness.js'
 import type { ServerLog } from './server-log.js'
+import { DRAIN_SECONDS, FAREWELL_MS, MAX_CONNECTIONS, openServerParts } from './server-parts.js'
 
 export interface ServeOptions {
   /** Closed when the server has stopped. */
@@ -16,6 +15,8 @@ export interface ServeOptions {
   readonly host?: string
   /** 0: any free port. */
   readonly port?: number
+  /** gRPC beside HTTP; 0: any free port. None without. */
+  readonly grpcPort?: number | undefined
   readonly keepAliveTimeoutSeconds?: number
   /** PEM; https then. */
   readonly tls?: Tls
@@ -32,6 +33,8 @@ export interface ServeOptions {
 export interface RunningServer {
   readonly host: string
   readonly port: number
+  /** undefined without gRPC. */
+  readonly grpcPort: number | undefined
   /** Metrics of this process as data, to be summed over workers. */
   metricsSamples(): Promise<readonly object[]>
   /** Answers what was asked, then closes everything; repeatable. */
@@ -40,9 +43,6 @@ export interface RunningServer {
 
 export const DEFAULT_HOST = '127.0.0.1'
 export const DEFAULT_PORT = 6566
-const DEFAULT_MAX_CONNECTIONS = 10_000
-/** Docker kills what has not ended 10 s after it was told to. */
-const DEFAULT_DRAIN_SECONDS = 8
 
 const DEFAULT_TIMEOUTS: HttpTimeouts = {
   keepAliveMs: 30_000,
@@ -52,94 +52,84 @@ const DEFAULT_TIMEOUTS: HttpTimeouts = {
 }
 
 /**
- * Time in which what is under way to the server arrives and is answered, and in which clients learn that it is
- * going: each answer closes its connection, and /health is 503.
- */
-const FAREWELL_MS = 150
-
-/**
- * Starts the HTTP server; it is ready when this returns.
+ * Starts the servers, HTTP and gRPC; they are ready when this returns.
  * @throws REGISTRY_NOT_FOUND, REGISTRY_UNREADABLE, PORT_IN_USE, and CONFIG_INVALID for the auth block
  */
 export async function startServer(options: ServeOptions): Promise<RunningServer> {
   const { store, log, host = DEFAULT_HOST, port = DEFAULT_PORT } = options
   const { limits } = store.config.featureServer
-  const [{ createApp }, { createServerMetrics }, { MaterializeJobs }, { openTracer }, { openAccessControl }] =
-    await Promise.all([
-      import('./http/app.js'),
-      import('./http/server-metrics.js'),
-      import('./http/materialize-jobs.js'),
-      import('./tracing.js'),
-      import('./auth/access-control.js'),
-      store.registry(),
-      warmUp(store, log.logger),
-    ])
+  const [{ createApp }, { MaterializeJobs }, parts] = await Promise.all([
+    import('./http/app.js'),
+    import('./http/materialize-jobs.js'),
+    openServerParts(store, log),
+  ])
+  const { metrics } = parts
   let isStopping = false
-  const admission = new Admission(limits.inFlight)
-  const metrics = createServerMetrics(store, admission)
-  const tracer = await openTracer(store.config.onlineStore?.type ?? 'none')
-  const access = await openAccessControl(store, log.logger)
-  const jobs = new MaterializeJobs({ store, logger: log.logger, metrics, workers: materializeWorkers() })
-  const app = await createApp({
-    store,
-    log,
-    metrics,
-    jobs,
-    admission,
-    access,
-    tracer,
-    readiness: new Readiness(store),
-    bodyLimitBytes: limits.bodyBytes,
-    timeouts: { ...DEFAULT_TIMEOUTS, ...keepAliveOf(options), ...options.timeouts },
-    maxConnections: options.maxConnections ?? DEFAULT_MAX_CONNECTIONS,
-    metricsText: options.metricsText ?? metrics.text,
+  const shared = {
+    ...parts,
+    host,
+    maxConnections: options.maxConnections ?? MAX_CONNECTIONS,
     stopping: () => isStopping,
     tls: options.tls,
+  }
+  const jobs = new MaterializeJobs({ store, logger: log.logger, workers: materializeWorkers() })
+  const app = await createApp({
+    ...shared,
+    jobs,
+    bodyLimitBytes: limits.bodyBytes,
+    timeouts: { ...DEFAULT_TIMEOUTS, ...keepAliveOf(options), ...options.timeouts },
+    metricsText: options.metricsText ?? metrics.text,
   })
   let metricsServer: Server | undefined
+  let grpc: GrpcServer | undefined
   const close = () => {
     metricsServer?.close()
-    metrics.close()
-    tracer?.close()
+    parts.close()
   }
   try {
     if (options.metricsPort !== undefined) {
       metricsServer = await serveMetrics(metrics.text, host, options.metricsPort)
     }
-    await app.listen({ host, port })
+    await app.listen({ host, port }).catch((error) => {
+      throw listenError(error, host, port)
+    })
+    grpc = await grpcBeside(options, shared)
   } catch (error) {
     close()
     await app.close()
-    throw listenError(error, host, port)
+    throw error
   }
-  const drainMs = (options.drainSeconds ?? DEFAULT_DRAIN_SECONDS) * 1000
+  const drainMs = (options.drainSeconds ?? DRAIN_SECONDS) * 1000
   const stop = once(async () => {
     isStopping = true
+    grpc?.announceEnd()
     await sleep(FAREWELL_MS)
     const late = setTimeout(() => {
       void jobs.stop().finally(() => app.server.closeAllConnections())
     }, drainMs)
-    await app.close()
+    await Promise.all([app.close(), grpc?.close(drainMs)])
     clearTimeout(late)
     await jobs.stop()
     close()
     await store.close()
   })
   const { port: listening } = app.server.address() as AddressInfo
-  return { host, port: listening, metricsSamples: metrics.samples, stop }
+  return { host, port: listening, grpcPort: grpc?.port, metricsSamples: metrics.samples, stop }
 }
 
 function keepAliveOf({ keepAliveTimeoutSeconds: seconds }: ServeOptions): Partial<HttpTimeouts> {
   return seconds === undefined ? {} : { keepAliveMs: seconds * 1000 }
 }
 
-/** Opens the online store before the first request comes; a store that is away now may be there later. */
-async function warmUp(store: FeatureStore, logger: Logger): Promise<void> {
-  try {
-    await store.serving()
-  } catch (error) {
-    logger.warn({ error: messageOf(error) }, 'the online store cannot be opened yet')
-  }
+async function grpcBeside(
+  { grpcPort, store }: ServeOptions,
+  shared: Omit<GrpcOptions, 'port' | 'messageLimitBytes' | 'timeouts'>,
+): Promise<GrpcServer | undefined> {
+  if (grpcPort === undefined) return undefined
+  const { startGrpc, grpcLimits } = await import('./grpc/start-grpc.js')
+  return startGrpc({ ...shared, ...grpcLimits(store), port: grpcPort }).catch((error) => {
+    throw listenError(error, shared.host, grpcPort, '--grpc-port')
+  })
 }
 
 /** Feast's variable for how many asynchronous materializations run at the same time. */

@@ -3,7 +3,7 @@ import type { RunningServer } from './serve.js'
 
 /** What a worker tells the process that started it. */
 export type FromWorker =
-  | { readonly type: 'ready'; readonly host: string; readonly port: number }
+  | ({ readonly type: 'ready' } & Pick<RunningServer, 'host' | 'port' | 'grpcPort'>)
   | { readonly type: 'failed'; readonly why: string }
   | { readonly type: 'samples'; readonly ask: number; readonly samples: readonly object[] }
   /** Somebody asked this worker for the metrics of all. */
@@ -34,9 +34,9 @@ export class WorkerLink {
     })
   }
 
-  ready({ host, port, metricsSamples }: RunningServer): void {
+  ready({ host, port, grpcPort, metricsSamples }: RunningServer): void {
     this.#samples = metricsSamples
-    tell({ type: 'ready', host, port })
+    tell({ type: 'ready', host, port, grpcPort })
   }
 
   /** Waits until it has been told: this process ends next. */

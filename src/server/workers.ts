@@ -1,17 +1,19 @@
 import cluster, { type Worker } from 'node:cluster'
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { type FeastError, feastError } from '../core/errors.js'
 import type { Logger } from '../core/logger.js'
+import type { RunningServer } from './serve.js'
 import type { FromWorker, ToWorker } from './worker-link.js'
 
 export interface WorkersOptions {
   readonly count: number
   readonly logger: Logger
+  /** Of the command line that a worker runs. */
+  readonly args: readonly string[]
 }
 
-export interface ListeningOn {
-  readonly host: string
-  readonly port: number
-}
+export type ListeningOn = Pick<RunningServer, 'host' | 'port' | 'grpcPort'>
 
 /** A worker that lived this long was well: the next one starts at once. */
 const WELL_MS = 10_000
@@ -58,7 +60,7 @@ export class Workers {
 
   /** Resolves when all workers listen. @throws WORKER_FAILED when one of them does not get so far */
   async start(): Promise<ListeningOn> {
-    cluster.setupPrimary({ serialization: 'advanced' })
+    cluster.setupPrimary({ serialization: 'advanced', args: [...this.#options.args] })
     const ready = new Promise<ListeningOn>((resolve) => {
       this.#ready = resolve
     })
@@ -111,8 +113,8 @@ export class Workers {
     }
   }
 
-  #allReady({ host, port }: ListeningOn): void {
-    this.#ready?.({ host, port })
+  #allReady({ host, port, grpcPort }: ListeningOn): void {
+    this.#ready?.({ host, port, grpcPort })
     this.#ready = undefined
   }
 
@@ -153,6 +155,16 @@ export class Workers {
     }, pauseMs)
     this.#pauses.add(pause)
   }
+}
+
+/** For `--port 0`: a port that outlives the worker that would have chosen it. */
+export async function freePort(host: string): Promise<number> {
+  const server = createServer().listen(0, host)
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
 }
 
 /** Sums over workers. What workers that are gone had counted stays in: a counter that fell would read as a restart. */

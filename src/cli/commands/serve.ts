@@ -4,6 +4,7 @@ import { feastError, messageOf } from '../../core/errors.js'
 import type { RunningServer } from '../../server/serve.js'
 import type { ServerLog } from '../../server/server-log.js'
 import type { WorkerLink } from '../../server/worker-link.js'
+import { aborted } from '../aborted.js'
 import type { CliContext } from '../cli-context.js'
 import { usageError } from '../exit-error.js'
 import { print } from '../output.js'
@@ -11,6 +12,8 @@ import { print } from '../output.js'
 interface ServeFlags {
   readonly host: string
   readonly port: number
+  readonly grpc: boolean
+  readonly grpcPort?: number
   readonly accessLog: boolean
   readonly workers: number
   readonly workerConnections?: number
@@ -62,8 +65,11 @@ async function superviseWorkers(
   { logger }: ServerLog,
   count: number,
 ): Promise<void> {
-  const { Workers } = await import('../../server/workers.js')
-  const workers = new Workers({ count, logger })
+  const { freePort, Workers } = await import('../../server/workers.js')
+  const chosen = async (flag: string, port: number | undefined) =>
+    port === 0 ? [flag, String(await freePort(flags.host))] : []
+  const ports = [...(await chosen('--port', flags.port)), ...(await chosen('--grpc-port', grpcPortOf(flags)))]
+  const workers = new Workers({ count, logger, args: [...process.argv.slice(2), ...ports] })
   const stopped = aborted(context.signal)
   try {
     const address = await Promise.race([workers.start(), stopped])
@@ -99,6 +105,7 @@ async function start(
     log,
     host: flags.host,
     port: flags.port,
+    grpcPort: grpcPortOf(flags),
     keepAliveTimeoutSeconds: flags.keepAliveTimeout,
     ...(flags.workerConnections ? { maxConnections: flags.workerConnections } : {}),
     ...(tls ? { tls } : {}),
@@ -110,11 +117,18 @@ async function start(
 async function printReady(
   context: CliContext,
   flags: ServeFlags,
-  { host, port }: { readonly host: string; readonly port: number },
+  { host, port, grpcPort }: Pick<RunningServer, 'host' | 'port' | 'grpcPort'>,
 ): Promise<void> {
   const { project } = await context.config()
   const scheme = flags.key ? 'https' : 'http'
   print(`Serving features of project ${project} on ${scheme}://${host}:${port}`)
+  if (grpcPort !== undefined) print(`and over gRPC on ${host}:${grpcPort}`)
+}
+
+/** The next port after that of HTTP; any when that is any. */
+function grpcPortOf({ grpc, grpcPort, port }: ServeFlags): number | undefined {
+  if (!grpc) return undefined
+  return grpcPort ?? (port === 0 || port === 65_535 ? 0 : port + 1)
 }
 
 async function tlsOf({ key, cert }: ServeFlags): Promise<{ key: Buffer; cert: Buffer } | undefined> {
@@ -132,11 +146,4 @@ async function readable(path: string): Promise<Buffer> {
   } catch (error) {
     throw feastError('FILE_NOT_READABLE', { path, why: messageOf(error) }, error)
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
 }

@@ -40,6 +40,14 @@ const SERVICES = [
   'grpc.reflection.v1alpha.ServerReflection',
 ]
 
+/** What a store's settings say about calls, and our patience with clients. */
+export function grpcLimits(store: FeatureStore): Pick<GrpcOptions, 'messageLimitBytes' | 'timeouts'> {
+  return { messageLimitBytes: store.config.featureServer.limits.bodyBytes, timeouts: TIMEOUTS }
+}
+
+/** gRPC clients hold connections for long, and open them again without being noticed. */
+const TIMEOUTS = { handshakeMs: 15_000, requestMs: 60_000, answerMs: 30_000, idleMs: 300_000 }
+
 /** All gRPC services over a store. @throws what listening throws; FILE_NOT_READABLE */
 export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
   const { store, metrics, admission, access, readiness, stopping } = options
