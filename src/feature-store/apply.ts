@@ -13,7 +13,7 @@ import type { AnyView } from '../core/projection.js'
 import type { OnlineStore, OnlineTable } from '../online-stores/online-store.js'
 import type { Registry } from '../registry/registry.js'
 import { diffRegistry, type RegistryDiff } from '../registry/registry-diff.js'
-import { checkNames, checkReferences, type KnownObjects } from './check-definitions.js'
+import { checkNames, checkReferences, type KnownObjects, uselessVectors } from './check-definitions.js'
 import { collectDefinitions, type ProjectDefinitions } from './collect-definitions.js'
 import type { ApplyOptions, ApplyPlan } from './feature-store.js'
 import { type DescribeSource, inferSchemas } from './infer-schemas.js'
@@ -91,7 +91,14 @@ async function resolve(parts: StoreParts, repo: FeatureRepo, options: ApplyOptio
     ? []
     : await validateSources(changedViews(definitions, diff), describe)
   const opened = lastPermissionGoes(registry, definitions, diff) ? [EVERYTHING_OPEN] : []
-  return { registry, definitions, diff, inferred, warnings: [...warnings, ...unchecked, ...opened] }
+  const useless = uselessVectors(definitions, known)
+  return {
+    registry,
+    definitions,
+    diff,
+    inferred,
+    warnings: [...warnings, ...unchecked, ...opened, ...useless],
+  }
 }
 
 const EVERYTHING_OPEN =

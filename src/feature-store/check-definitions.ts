@@ -296,6 +296,25 @@ function precomputeMistakes(
   ]
 }
 
+/** One line per service that asks for vectors in vain: its views are looked up by different keys, a vector by one. */
+export function uselessVectors(definitions: ProjectDefinitions, known: KnownObjects): readonly string[] {
+  const own = new Map<string, AnyView>(definitions.storedViews.map((view) => [view.name, view]))
+  return definitions.featureServices
+    .filter(({ precomputeOnline }) => precomputeOnline)
+    .flatMap(({ name, projections }) => {
+      const lookups = new Set(
+        projections.map(({ view, joinKeyMap }) => {
+          const found = own.get(view) ?? known.findView(view)
+          if (found === undefined || found.kind === 'onDemandFeatureView') return ''
+          return found.entityColumns.map((key) => joinKeyMap[key.name] ?? key.name).join(', ')
+        }),
+      )
+      if (lookups.size < 2) return []
+      const keys = [...lookups].map((columns) => columns || 'nothing').join('; ')
+      return `Feature service "${name}": precomputeOnline does nothing, its views are looked up by different keys (${keys}).`
+    })
+}
+
 /** Redis keeps the features of all views with the same join keys in one hash, under 32-bit names (R7). */
 function hashCollisions(views: readonly StoredView[]): readonly FeastError[] {
   const taken = new Map<string, Map<number, string>>()

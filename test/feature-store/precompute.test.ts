@@ -344,7 +344,11 @@ describeWithRedis('precomputed vectors', () => {
 
   it('are not made of a service whose views have different keys, which says so', async () => {
     const wide = featureService({ name: 'wide', features: [spending, sales], precomputeOnline: true })
-    const store = await opened(user, shop, spending, sales, wide)
+    const store = await opened(user, shop)
+    const { warnings } = await store.apply(repoOf(user, shop, spending, sales, wide))
+    expect(warnings).toEqual([
+      expect.stringMatching(/"wide": precomputeOnline does nothing.*user_id; shop_id/),
+    ])
     const { services } = await materialize(store)
     expect(services).toEqual([
       expect.objectContaining({ outcome: 'failed', error: expect.stringContaining('different keys') }),
