@@ -6,6 +6,10 @@ import { channel } from 'node:diagnostics_channel'
  */
 export const onlineRead = channel('feast:online-read')
 export const onDemandRun = channel('feast:on-demand')
+export const viewMaterialized = channel('feast:view-materialized')
+export const registryRead = channel('feast:registry-read')
+export const storeConnection = channel('feast:store-connection')
+export const storeFailure = channel('feast:store-failure')
 
 /** One lookup: `seconds` is the time the online store took, all groups together. */
 export interface OnlineReadEvent {
@@ -21,5 +25,30 @@ export interface OnlineReadEvent {
 export interface OnDemandEvent {
   readonly view: string
   readonly mode: string
+  readonly seconds: number
+}
+
+/** One view, once it is through. */
+export interface ViewMaterializedEvent {
+  readonly view: string
+  readonly outcome: 'done' | 'nothing to do' | 'already running' | 'failed'
+  readonly rows: number
+  readonly seconds: number
+}
+
+/** The registry was read, or looked at and found unchanged; or that failed. */
+export interface RegistryReadEvent {
+  readonly isSuccess: boolean
+}
+
+/** A connection to a node of an online store was opened, could not be opened, or was lost. */
+export interface StoreConnectionEvent {
+  readonly node: string
+  readonly outcome: 'opened' | 'failed' | 'lost'
+}
+
+/** A call of an online store that gave up, after all its attempts. */
+export interface StoreFailureEvent {
+  readonly reason: 'unavailable' | 'timeout' | 'overload' | 'error'
   readonly seconds: number
 }

@@ -3,6 +3,7 @@ import { rowEncoder } from '../codec/rows.js'
 import type { ComputeEngine, MaterializedRows } from '../compute-engines/compute-engine.js'
 import { openComputeEngine } from '../compute-engines/index.js'
 import type { RepoConfig } from '../config/repo-config.js'
+import { type ViewMaterializedEvent, viewMaterialized } from '../core/diagnostics.js'
 import { feastError, messageOf } from '../core/errors.js'
 import type { StoredView } from '../core/feature-view.js'
 import { type Micros, nowMicros } from '../core/instant.js'
@@ -165,6 +166,12 @@ class ViewRun {
     const outcome = await this.#outcome().catch(failedOutcome)
     this.#say(phaseOf(outcome), outcome.error ?? this.#notices.join('; '))
     const { start, end } = this.#window
+    viewMaterialized.publish({
+      view: this.#view.name,
+      outcome: outcome.outcome,
+      rows: outcome.rows,
+      seconds: this.#elapsedMs() / 1000,
+    } satisfies ViewMaterializedEvent)
     return {
       view: this.#view.name,
       start,

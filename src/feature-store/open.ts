@@ -129,6 +129,7 @@ class Parts implements StoreParts {
         ttl: config.featureServer.ttl,
         entityKeyVersion: config.entityKeyVersion,
         transformations,
+        limits: config.featureServer.limits,
       })
     })
   }

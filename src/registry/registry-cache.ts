@@ -1,3 +1,4 @@
+import { type RegistryReadEvent, registryRead } from '../core/diagnostics.js'
 import { isFeastError, messageOf } from '../core/errors.js'
 import type { Logger } from '../core/logger.js'
 import { createRegistry, type Registry } from './registry.js'
@@ -98,10 +99,14 @@ export class RegistryCache {
       return registry
     })
     this.#reading = reading
-    const done = () => {
+    const done = (isSuccess: boolean) => {
+      registryRead.publish({ isSuccess } satisfies RegistryReadEvent)
       if (this.#reading === reading) this.#reading = undefined
     }
-    reading.then(done, done)
+    reading.then(
+      () => done(true),
+      () => done(false),
+    )
     return reading
   }
 

@@ -21,6 +21,8 @@ export class Admission {
   #inFlight = 0
   readonly #limit: number
   readonly rejections = new Map<Rejection, number>()
+  /** Answers that were our fault, by the code of their error. */
+  readonly failures = new Map<string, number>()
 
   constructor(limit: number) {
     this.#limit = limit
@@ -50,8 +52,12 @@ export class Admission {
     this.rejections.set(reason, (this.rejections.get(reason) ?? 0) + 1)
   }
 
-  /** Counts what was thrown, where it is a rejection. */
-  countError(error: unknown): void {
+  /** @param isFault not the caller's */
+  countError(error: unknown, isFault: boolean): void {
+    if (isFault) {
+      const code = isFeastError(error) ? error.code : 'INTERNAL'
+      this.failures.set(code, (this.failures.get(code) ?? 0) + 1)
+    }
     if (isFeastError(error, 'OVERLOADED')) this.count('overload')
     else if (isFeastError(error, 'SHUTTING_DOWN')) this.count('stopping')
     else if (isFeastError(error, 'PAYLOAD_TOO_LARGE')) this.count(REASONS[whatOf(error.details)] ?? 'values')

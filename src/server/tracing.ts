@@ -1,6 +1,15 @@
 import type { IncomingMessage } from 'node:http'
 import type { Attributes, Context, Span, SpanKind, SpanStatusCode, Tracer } from '@opentelemetry/api'
-import { type OnDemandEvent, type OnlineReadEvent, onDemandRun, onlineRead } from '../core/diagnostics.js'
+import {
+  type OnDemandEvent,
+  type OnlineReadEvent,
+  onDemandRun,
+  onlineRead,
+  type StoreFailureEvent,
+  storeFailure,
+  type ViewMaterializedEvent,
+  viewMaterialized,
+} from '../core/diagnostics.js'
 
 /** Spans for the requests of a server. There is none where nobody records them. */
 export interface RequestTracer {
@@ -104,6 +113,7 @@ const SERVER_FAULTS: ReadonlySet<number> = new Set([2, 4, 12, 13, 14, 15])
 const ERROR: SpanStatusCode.ERROR = 2
 const SERVER: SpanKind.SERVER = 1
 const CLIENT: SpanKind.CLIENT = 2
+const INTERNAL: SpanKind.INTERNAL = 0
 
 function start(
   { context, propagation, trace }: Api,
@@ -123,28 +133,44 @@ function fail(span: Span, type: string): void {
 
 /** What they publish is over by then: their spans are written down with the times at which it happened. */
 function traceLayersBelow({ context }: Api, tracer: Tracer, system: string): () => void {
-  const write = (name: string, kind: SpanKind, seconds: number, attributes: Attributes) => {
+  const write = (name: string, kind: SpanKind, seconds: number, attributes: Attributes, error?: string) => {
     const end = Date.now()
-    tracer.startSpan(name, { kind, startTime: end - seconds * 1000, attributes }, context.active()).end(end)
+    const startTime = end - seconds * 1000
+    const span = tracer.startSpan(name, { kind, startTime, attributes }, context.active())
+    if (error !== undefined) fail(span, error)
+    span.end(end)
   }
+  const store = { 'db.system.name': system }
   const onRead = (message: unknown) => {
     const { rowCount, featureCount, views, seconds } = message as OnlineReadEvent
     write('online_store.read', CLIENT, seconds, {
-      'db.system.name': system,
-      'db.operation.name': 'read',
+      ...store,
       'feast.entity_rows': rowCount,
       'feast.features': featureCount,
       'feast.feature_views': [...views],
     })
   }
+  const onFailure = (message: unknown) => {
+    const { reason, seconds } = message as StoreFailureEvent
+    write('online_store.call', CLIENT, seconds, store, reason)
+  }
   const onTransform = (message: unknown) => {
     const { view, mode, seconds } = message as OnDemandEvent
-    write('on_demand', 0, seconds, { 'feast.feature_view': view, 'feast.mode': mode })
+    write('on_demand', INTERNAL, seconds, { 'feast.feature_view': view, 'feast.mode': mode })
   }
-  onlineRead.subscribe(onRead)
-  onDemandRun.subscribe(onTransform)
+  const onMaterialized = (message: unknown) => {
+    const { view, outcome, rows, seconds } = message as ViewMaterializedEvent
+    const attributes = { 'feast.feature_view': view, 'feast.outcome': outcome, 'feast.rows': rows }
+    write('materialize', INTERNAL, seconds, attributes, outcome === 'failed' ? 'failed' : undefined)
+  }
+  const heard = [
+    [onlineRead, onRead],
+    [storeFailure, onFailure],
+    [onDemandRun, onTransform],
+    [viewMaterialized, onMaterialized],
+  ] as const
+  for (const [channel, hear] of heard) channel.subscribe(hear)
   return () => {
-    onlineRead.unsubscribe(onRead)
-    onDemandRun.unsubscribe(onTransform)
+    for (const [channel, hear] of heard) channel.unsubscribe(hear)
   }
 }

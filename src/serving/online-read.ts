@@ -34,8 +34,7 @@ export interface GroupRows {
 }
 
 /** Bounds on what one request may cost. */
-export const MAX_ENTITY_ROWS = 100_000
-export const MAX_CELLS = 5_000_000
+const MAX_CELLS = 5_000_000
 
 /**
  * Reads a plan's features for entity rows: each distinct key once, all groups in the same tick.
@@ -66,9 +65,6 @@ function rowCountOf(entities: EntityColumns, plan: OnlinePlan): number {
     throw feastError('INVALID_REQUEST', {
       message: 'There are no entity rows; give at least one value in a column of `entities`.',
     })
-  }
-  if (rowCount > MAX_ENTITY_ROWS) {
-    throw feastError('PAYLOAD_TOO_LARGE', { what: 'entity rows', limit: MAX_ENTITY_ROWS })
   }
   if (rowCount * plan.outputs.length > MAX_CELLS) {
     throw feastError('PAYLOAD_TOO_LARGE', { what: 'values (rows × features)', limit: MAX_CELLS })

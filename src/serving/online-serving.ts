@@ -1,3 +1,4 @@
+import { feastError } from '../core/errors.js'
 import type { RowFunction } from '../core/on-demand-feature-view.js'
 import type { OnlineStore } from '../online-stores/online-store.js'
 import type { Registry } from '../registry/registry.js'
@@ -16,6 +17,15 @@ export interface OnlineServing {
   answer(request: OnlineRequest, format: AnswerFormat): Promise<LookupAnswer>
   /** The same lookup for a program. */
   getOnlineFeatures(request: OnlineRequest): Promise<OnlineResponse>
+  readonly planCounts: PlanCounts
+}
+
+/** How requests met the plans that are kept. */
+export interface PlanCounts {
+  /** Kept now. */
+  readonly plans: number
+  readonly hits: number
+  readonly misses: number
 }
 
 /** `json`: as Feast's HTTP server writes it. `protobuf`: the message feast.serving.GetOnlineFeaturesResponse. */
@@ -50,6 +60,8 @@ export interface OnlineServingOptions {
   readonly entityKeyVersion: 2 | 3
   /** Functions of the loaded feature repo by on demand view name. */
   readonly transformations: ReadonlyMap<string, RowFunction>
+  /** Of one lookup: `feature_server.limits`. */
+  readonly limits: { readonly entityRows: number; readonly features: number }
   /** Milliseconds since 1970; for tests of what gets old. */
   readonly now?: () => number
 }
@@ -60,6 +72,7 @@ export function createOnlineServing(options: OnlineServingOptions): OnlineServin
   return {
     async answer({ entities, includeViewVersions = false, ...rest }, format) {
       const plan = await plans.plan(shapeOf(rest))
+      refuseTooMuch(options, entities)
       const answer = await answerOnline(plan, entities, answerOptions)
       return {
         body: format === 'json' ? writeJsonResponse(answer) : writeProtoResponse(answer, includeViewVersions),
@@ -70,8 +83,17 @@ export function createOnlineServing(options: OnlineServingOptions): OnlineServin
     },
     async getOnlineFeatures({ entities, ...rest }) {
       const plan = await plans.plan(shapeOf(rest))
+      refuseTooMuch(options, entities)
       return programResponse(await answerOnline(plan, entities, answerOptions))
     },
+    planCounts: plans,
+  }
+}
+
+function refuseTooMuch({ limits }: OnlineServingOptions, entities: OnlineRequest['entities']): void {
+  for (const column in entities) {
+    if (entities[column]!.length <= limits.entityRows) continue
+    throw feastError('PAYLOAD_TOO_LARGE', { what: 'entity rows', limit: limits.entityRows })
   }
 }
 
@@ -88,14 +110,25 @@ const MAX_PLANS = 1000
 const MAX_PLANNED_FEATURES = 200_000
 
 /** Plans of the current registry snapshot; a new snapshot drops them all, the oldest leaves when there are many. */
-class PlanCache {
+class PlanCache implements PlanCounts {
+  hits = 0
+  misses = 0
   #registry: Registry | undefined
   readonly #plans = new Map<string, OnlinePlan>()
   #featureCount = 0
 
   constructor(readonly options: OnlineServingOptions) {}
 
+  get plans(): number {
+    return this.#plans.size
+  }
+
+  /** Refuses before it plans: each reference costs planning. @throws PAYLOAD_TOO_LARGE and what planning throws */
   async plan(shape: RequestShape): Promise<OnlinePlan> {
+    const { features } = this.options.limits
+    if (shape.features.length > features) {
+      throw feastError('PAYLOAD_TOO_LARGE', { what: 'features', limit: features })
+    }
     const registry = await this.options.registry()
     if (registry !== this.#registry) {
       this.#plans.clear()
@@ -103,7 +136,13 @@ class PlanCache {
       this.#registry = registry
     }
     const key = keyOf(shape)
-    return this.#plans.get(key) ?? this.#keep(key, planOnline(shape, { ...this.options, registry }))
+    const known = this.#plans.get(key)
+    if (known) {
+      this.hits++
+      return known
+    }
+    this.misses++
+    return this.#keep(key, planOnline(shape, { ...this.options, registry }))
   }
 
   #keep(key: string, plan: OnlinePlan): OnlinePlan {

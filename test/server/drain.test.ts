@@ -81,7 +81,7 @@ async function serve(): Promise<ServingProcess> {
   children.push(child)
   const exited = once(child, 'exit') as Promise<[number | null]>
   for await (const chunk of child.stdout!) {
-    const port = /:(\d+)\s*$/m.exec(String(chunk))?.[1]
+    const port = /http:\/\/[^\s:]+:(\d+)\b/.exec(String(chunk))?.[1]
     if (port !== undefined) return { child, port: Number(port), exited }
   }
   throw new Error('it did not start')

@@ -181,7 +181,7 @@ export async function openFixture(options: FixtureOptions = {}): Promise<Fixture
   const store = await makeStore(folder, options.ttl ?? 'ignore')
   const admission = new Admission(options.inFlight ?? 1000)
   const metrics = createServerMetrics(store, admission)
-  const jobs = new MaterializeJobs({ store, logger: silentLogger, metrics, workers: 2 })
+  const jobs = new MaterializeJobs({ store, logger: silentLogger, workers: 2 })
   const app = await createApp({
     store,
     log: options.log ?? { logger: silentLogger, access: undefined, flush: () => {} },

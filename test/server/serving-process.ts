@@ -25,7 +25,7 @@ export async function startServing(folder: string, args: readonly string[] = [])
   const ready = new Promise<number>((resolve) => {
     child.stdout.on('data', (chunk) => {
       stdout += String(chunk)
-      const port = /:(\d+)\s*$/m.exec(stdout)?.[1]
+      const port = /https?:\/\/[^\s:]+:(\d+)\b/.exec(stdout)?.[1]
       if (port !== undefined) resolve(Number(port))
     })
   })

@@ -1,7 +1,8 @@
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
+import { type StoreFailureEvent, storeFailure } from '../../core/diagnostics.js'
 import { feastError } from '../../core/errors.js'
 import type { RedisAddress } from './redis-connection.js'
-import { isPassing, NodeUnavailable, replyError } from './redis-failure.js'
+import { IN_TIME, isPassing, NodeUnavailable, replyError } from './redis-failure.js'
 import { inTime, type RedisLink, slow } from './redis-link.js'
 import type { Channel, RedisRouter } from './redis-router.js'
 import { ErrorReply, encodeCommand, type Reply } from './resp.js'
@@ -42,12 +43,15 @@ export class RedisClient {
    */
   async run(set: CommandSet): Promise<Reply[]> {
     if (this.#requests >= MAX_REQUESTS) {
+      storeFailure.publish({ reason: 'overload', seconds: 0 } satisfies StoreFailureEvent)
       throw feastError('ONLINE_STORE_UNAVAILABLE', { store: 'Redis', why: 'too many requests are waiting' })
     }
     this.#requests++
+    const started = performance.now()
     try {
       return await new Attempts(this.router, set).run()
     } catch (error) {
+      publishFailure(error, started)
       throw error instanceof NodeUnavailable ? error.toFeastError() : error
     } finally {
       this.#requests--
@@ -57,6 +61,13 @@ export class RedisClient {
   close(): void {
     this.router.close()
   }
+}
+
+function publishFailure(error: unknown, started: number): void {
+  const isLate = error instanceof NodeUnavailable && error.why.endsWith(IN_TIME)
+  const reason = isLate ? 'timeout' : error instanceof NodeUnavailable ? 'unavailable' : 'error'
+  const seconds = (performance.now() - started) / 1000
+  storeFailure.publish({ reason, seconds } satisfies StoreFailureEvent)
 }
 
 /** One set of commands on its way. */

@@ -1,7 +1,7 @@
 import net from 'node:net'
 import tls from 'node:tls'
 import { feastError, messageOf } from '../../core/errors.js'
-import { isPassing, NodeUnavailable, replyError, storeName } from './redis-failure.js'
+import { IN_TIME, isPassing, NodeUnavailable, replyError, storeName } from './redis-failure.js'
 import { ErrorReply, encodeCommand, type Reply, ReplyParser } from './resp.js'
 
 export interface RedisAddress {
@@ -235,13 +235,13 @@ export class RedisConnection {
       if (pending.deadline > now) next = Math.min(next, pending.deadline)
       else {
         pending.replies = undefined
-        pending.reject(this.#unavailable('no answer in time'))
+        pending.reject(this.#unavailable(`no answer ${IN_TIME}`))
       }
     }
     if (this.#head < this.#pending.length && this.#pending[this.#head]!.replies === undefined) {
       const silentUntil = this.#lastByteAt + SILENCE_MS
       if (silentUntil <= now) {
-        this.close('no answer in time')
+        this.close(`no answer ${IN_TIME}`)
         return
       }
       next = Math.min(next, silentUntil)

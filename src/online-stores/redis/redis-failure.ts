@@ -1,6 +1,9 @@
 import { type FeastError, feastError } from '../../core/errors.js'
 import type { ErrorReply } from './resp.js'
 
+/** How the reason of what took too long ends. */
+export const IN_TIME = 'in time'
+
 /** A node could not be asked, or did not answer. Never leaves this folder: the client tries again, or wraps it. */
 export class NodeUnavailable extends Error {
   override readonly name = 'NodeUnavailable'

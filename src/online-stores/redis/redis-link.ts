@@ -1,5 +1,6 @@
+import { type StoreConnectionEvent, storeConnection } from '../../core/diagnostics.js'
 import type { RedisConnection } from './redis-connection.js'
-import { NodeUnavailable } from './redis-failure.js'
+import { IN_TIME, NodeUnavailable } from './redis-failure.js'
 import type { Reply } from './resp.js'
 
 const MIN_DELAY_MS = 20
@@ -73,6 +74,7 @@ export class RedisLink {
 
   #opened(connection: RedisConnection): RedisConnection {
     if (this.#closed) connection.close('the store was closed')
+    this.#publish('opened')
     this.#connection = connection
     this.#failure = undefined
     this.#failures = 0
@@ -80,11 +82,17 @@ export class RedisLink {
   }
 
   #lost(): void {
+    if (this.#connection !== undefined && !this.#closed) this.#publish('lost')
     this.#connection = undefined
+  }
+
+  #publish(outcome: StoreConnectionEvent['outcome']): void {
+    storeConnection.publish({ node: this.node, outcome } satisfies StoreConnectionEvent)
   }
 
   /** Jitter keeps processes that lost the same server from all coming back at once. */
   #failed(error: unknown): unknown {
+    this.#publish('failed')
     const delay = Math.min(MAX_DELAY_MS, MIN_DELAY_MS * 2 ** this.#failures++)
     this.#nextTry = Date.now() + delay * (0.5 + Math.random() / 2)
     if (!(error instanceof NodeUnavailable)) return error
@@ -103,5 +111,5 @@ export function inTime<T>(work: Promise<T>, deadline: number, late: () => NodeUn
 }
 
 export function slow(node: string): NodeUnavailable {
-  return new NodeUnavailable(node, 'no connection in time', Date.now())
+  return new NodeUnavailable(node, `no connection ${IN_TIME}`, Date.now())
 }

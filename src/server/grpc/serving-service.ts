@@ -1,6 +1,5 @@
 import { decodeOnlineRequest } from '../../codec/online-request.js'
 import { encodeMessage } from '../../codec/proto.js'
-import { feastError } from '../../core/errors.js'
 import { FEAST_VERSION } from '../../core/version.js'
 import type { FeatureStore } from '../../feature-store/feature-store.js'
 import type { AccessControl } from '../auth/access-control.js'
@@ -24,9 +23,6 @@ export function servingMethods(
   ]
 }
 
-/** More references than any model has; each costs planning. */
-const MAX_FEATURES = 10_000
-
 export function onlineFeaturesMethod(
   path: string,
   store: FeatureStore,
@@ -38,9 +34,6 @@ export function onlineFeaturesMethod(
     isBounded: true,
     async answer(message: Buffer, call: GrpcCall): Promise<Buffer> {
       const request = decodeOnlineRequest(message)
-      if (request.features.length > MAX_FEATURES) {
-        throw feastError('PAYLOAD_TOO_LARGE', { what: 'features', limit: MAX_FEATURES })
-      }
       if (access !== undefined) await access.demandRead(call.caller, request)
       const serving = await store.serving()
       call.lookup = await serving.answer(request, 'protobuf')

@@ -207,8 +207,8 @@ class NotUtf8 extends Error {
 function answerErrors(app: FastifyInstance, { log, admission }: AppOptions): Set<string> {
   const paths = new Set<string>()
   app.setErrorHandler((error, request, reply) => {
-    admission.countError(error)
     const { status, body } = errorReply(error)
+    admission.countError(error, status >= 500)
     if (status >= 500) log.logger.error(failureOf(error, request), 'request failed')
     if (status === 503) reply.header('retry-after', RETRY_AFTER_SECONDS)
     sendJson(reply, status, body)

@@ -5,12 +5,10 @@ import type {
   MaterializeReport,
   MaterializeRequest,
 } from '../../feature-store/feature-store.js'
-import type { ServerMetrics } from './server-metrics.js'
 
 interface Deps {
   readonly store: FeatureStore
   readonly logger: Logger
-  readonly metrics: ServerMetrics
   /** How many asynchronous runs go on at the same time; more wait. */
   readonly workers: number
 }
@@ -39,9 +37,8 @@ export class MaterializeJobs {
    * @throws MATERIALIZATION_FAILED, MATERIALIZATION_RUNNING, ABORTED, and what is wrong with the request
    */
   async run(request: MaterializeRequest): Promise<void> {
-    const { store, metrics } = this.#deps
+    const { store } = this.#deps
     const report = await store.materialize({ ...request, signal: this.#stop.signal })
-    metrics.countMaterialized(report)
     refuseUnfinished(report, this.#stop.signal.aborted)
   }
 

@@ -1,8 +1,22 @@
+import type { Channel } from 'node:diagnostics_channel'
 import { totalmem } from 'node:os'
 import type { FastifyRequest } from 'fastify'
 import type { Metric } from 'prom-client'
-import { type OnDemandEvent, type OnlineReadEvent, onDemandRun, onlineRead } from '../../core/diagnostics.js'
-import type { FeatureStore, MaterializeReport } from '../../feature-store/feature-store.js'
+import {
+  type OnDemandEvent,
+  type OnlineReadEvent,
+  onDemandRun,
+  onlineRead,
+  type RegistryReadEvent,
+  registryRead,
+  type StoreConnectionEvent,
+  type StoreFailureEvent,
+  storeConnection,
+  storeFailure,
+  type ViewMaterializedEvent,
+  viewMaterialized,
+} from '../../core/diagnostics.js'
+import type { FeatureStore } from '../../feature-store/feature-store.js'
 import type { LookupAnswer } from '../../serving/online-serving.js'
 import type { Admission } from '../admission.js'
 import { StatusTally } from './status-tally.js'
@@ -21,7 +35,6 @@ export interface ServerMetrics {
   countLookup(request: FastifyRequest, answer: LookupSize): void
   lookupOf(request: FastifyRequest): LookupSize | undefined
   countPush(pushSource: string, mode: string): void
-  countMaterialized(report: MaterializeReport): void
   watchConnections(protocol: string, count: () => number): void
   close(): void
 }
@@ -56,6 +69,7 @@ export function createServerMetrics(store: FeatureStore, admission: Admission): 
       ...requestFamilies(tally),
       ...processFamilies(),
       ...serverFamilies(store, admission, connections),
+      ...storeFamilies(store, tally),
     ])
     return register
   }
@@ -68,7 +82,6 @@ export function createServerMetrics(store: FeatureStore, admission: Admission): 
     },
     lookupOf: (request) => (request as Marked)[LOOKUP],
     countPush: (pushSource, mode) => tally.pushes.add(`${pushSource}\0${mode}`),
-    countMaterialized: ({ views }) => tally.materialized(views),
     watchConnections: (protocol, count) => connections.set(protocol, count),
     close: unsubscribe,
   }
@@ -87,6 +100,11 @@ class RequestTally {
   readonly transforms = new Keyed(() => new Histogram(STORE_SECONDS))
   readonly pushes = new Counts()
   readonly materializations = new Counts()
+  readonly connections = new Counts()
+  readonly storeFailures = new Counts()
+  /** When the registry was last known to be as it is served; the server starts with reading it. */
+  registryReadAt = performance.now()
+  registryFailures = 0
   readonly materializeSeconds = new Keyed(() => new Histogram(MATERIALIZE_SECONDS))
 
   answer(endpoint: string, isSuccess: boolean, seconds: number, lookup: LookupSize | undefined): void {
@@ -104,11 +122,14 @@ class RequestTally {
     this.statuses.add(views, statusCounts)
   }
 
-  materialized(views: MaterializeReport['views']): void {
-    for (const { view, outcome, elapsedMs } of views) {
-      this.materializations.add(`${view}\0${outcome === 'failed' ? 'failure' : 'success'}`)
-      this.materializeSeconds.at(view).observe(elapsedMs / 1000)
-    }
+  materialized({ view, outcome, seconds }: ViewMaterializedEvent): void {
+    this.materializations.add(`${view}\0${outcome === 'failed' ? 'failure' : 'success'}`)
+    this.materializeSeconds.at(view).observe(seconds)
+  }
+
+  registryRead({ isSuccess }: RegistryReadEvent): void {
+    if (isSuccess) this.registryReadAt = performance.now()
+    else this.registryFailures++
   }
 }
 
@@ -143,17 +164,25 @@ class EndpointTally {
 
 /** What the layers below publish. @returns how to stop listening */
 function subscribe(tally: RequestTally): () => void {
-  const onRead = (message: unknown) => tally.read(message as OnlineReadEvent)
-  const onTransform = (message: unknown) => {
-    const { view, mode, seconds } = message as OnDemandEvent
-    tally.transforms.at(`${view}\0${mode}`).observe(seconds)
-  }
-  onlineRead.subscribe(onRead)
-  onDemandRun.subscribe(onTransform)
+  const stops = [
+    listen<OnlineReadEvent>(onlineRead, (event) => tally.read(event)),
+    listen<OnDemandEvent>(onDemandRun, ({ view, mode, seconds }) =>
+      tally.transforms.at(`${view}\0${mode}`).observe(seconds),
+    ),
+    listen<ViewMaterializedEvent>(viewMaterialized, (event) => tally.materialized(event)),
+    listen<RegistryReadEvent>(registryRead, (event) => tally.registryRead(event)),
+    listen<StoreConnectionEvent>(storeConnection, ({ outcome }) => tally.connections.add(outcome)),
+    listen<StoreFailureEvent>(storeFailure, ({ reason }) => tally.storeFailures.add(reason)),
+  ]
   return () => {
-    onlineRead.unsubscribe(onRead)
-    onDemandRun.unsubscribe(onTransform)
+    for (const stop of stops) stop()
   }
+}
+
+function listen<Event>(channel: Channel, hear: (event: Event) => void): () => void {
+  const onMessage = (message: unknown) => hear(message as Event)
+  channel.subscribe(onMessage)
+  return () => channel.unsubscribe(onMessage)
 }
 
 function requestFamilies(tally: RequestTally): Family[] {
@@ -249,6 +278,44 @@ function serverFamilies(
     ]),
     counter('feast_node_requests_rejected_total', 'Requests and clients turned away, by reason', () =>
       [...admission.rejections].map(([reason, value]) => ({ labels: { reason }, value })),
+    ),
+    counter(
+      'feast_node_request_failures_total',
+      'Answers that were no fault of the caller, by error code',
+      () => [...admission.failures].map(([code, value]) => ({ labels: { code }, value })),
+    ),
+  ]
+}
+
+/** What lies behind the server. */
+function storeFamilies(store: FeatureStore, tally: RequestTally): Family[] {
+  const one = (value: number): Sample[] => [{ labels: {}, value }]
+  const plans = async () => (await store.serving().catch(() => undefined))?.planCounts
+  return [
+    counter(
+      'feast_node_online_store_failures_total',
+      'Calls of the online store that gave up, by reason',
+      () => tally.storeFailures.samples('reason'),
+    ),
+    counter(
+      'feast_node_online_store_connections_total',
+      'Connections to the online store that were opened, could not be opened, or were lost',
+      () => tally.connections.samples('outcome'),
+    ),
+    gauge('feast_node_plan_cache_plans', 'Request shapes whose plan is kept', async () =>
+      one((await plans())?.plans ?? 0),
+    ),
+    counter('feast_node_plan_cache_hits_total', 'Lookups whose plan was kept', async () =>
+      one((await plans())?.hits ?? 0),
+    ),
+    counter('feast_node_plan_cache_misses_total', 'Lookups that were planned', async () =>
+      one((await plans())?.misses ?? 0),
+    ),
+    highest('feast_node_registry_age_seconds', 'Time since the registry was last looked at', () =>
+      one((performance.now() - tally.registryReadAt) / 1000),
+    ),
+    counter('feast_node_registry_refresh_failures_total', 'Reads of the registry that failed', () =>
+      one(tally.registryFailures),
     ),
   ]
 }

@@ -1,6 +1,5 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { decodeOnlineRequest } from '../../../codec/online-request.js'
-import { feastError } from '../../../core/errors.js'
 import type { FeatureStore } from '../../../feature-store/feature-store.js'
 import type { OnlineRequest } from '../../../serving/online-serving.js'
 import type { AccessControl } from '../../auth/access-control.js'
@@ -24,17 +23,11 @@ const BODY = {
   include_feature_view_version_metadata: optional(truth, false),
 }
 
-/** More references than any model has; each costs planning. */
-const MAX_FEATURES = 10_000
-
 /** POST /get-online-features (spec 7.3): JSON, or the messages of feast.serving.ServingService as they are. */
 export const onlineFeaturesRoutes: FastifyPluginAsync<Deps> = async (app, { store, metrics, access }) => {
   app.post('/get-online-features', async (request, reply) => {
     const message = protobufBody(request)
     const lookup = message ? decodeOnlineRequest(message) : jsonLookup(request.body)
-    if (lookup.features.length > MAX_FEATURES) {
-      throw feastError('PAYLOAD_TOO_LARGE', { what: 'features', limit: MAX_FEATURES })
-    }
     if (access !== undefined) await access.demandRead(callerOf(request), lookup)
     const serving = await store.serving()
     const format = wantsProtobuf(request) ? 'protobuf' : 'json'

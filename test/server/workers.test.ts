@@ -1,0 +1,185 @@
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { Agent } from 'node:http'
+import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals'
+import { startFeast, textOf } from '../cli/run-feast.js'
+import { makeStore } from './fixture.js'
+import { ask, LOOKUP, type ServingProcess, startServing } from './serving-process.js'
+
+let folder: string
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'feast-workers-'))
+  await (await makeStore(folder, 'ignore')).close()
+})
+const started: ServingProcess[] = []
+afterEach(() => {
+  for (const { child } of started.splice(0)) if (child.exitCode === null) child.kill('SIGKILL')
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+async function serve(...args: string[]): Promise<ServingProcess> {
+  const serving = await startServing(folder, args)
+  started.push(serving)
+  return serving
+}
+
+function childrenOf({ child }: ServingProcess): readonly number[] {
+  const out = execFileSync('ps', ['-o', 'pid=,ppid=,stat=', '-A'], { encoding: 'utf8' })
+  return out
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, parent, state]) => Number(parent) === child.pid && state?.[0] !== 'Z')
+    .map(([pid]) => Number(pid))
+}
+
+/** The value of a metric, or the sum over its labels. */
+function metric(text: string, name: string): number {
+  const lines = [...text.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, 'gm'))]
+  return lines.reduce((sum, [, value]) => sum + Number(value), 0)
+}
+
+it('share the port, say once that they serve, sum up their metrics, and end with exit code 0', async () => {
+  const serving = await serve('--workers', '2')
+  expect(serving.stdout()).toMatch(/^Serving features of project demo on http:\/\/127\.0\.0\.1:\d+\n$/)
+  expect(childrenOf(serving)).toHaveLength(2)
+  for (let i = 0; i < 20; i++) {
+    const { status } = await ask({ ...LOOKUP, port: serving.port, headers: { connection: 'close' } })
+    expect(status).toBe(200)
+  }
+  const { text, headers } = await ask({ port: serving.port, path: '/metrics' })
+  expect(headers['content-type']).toBe('text/plain; version=0.0.4; charset=utf-8')
+  expect(metric(text, 'feast_online_features_request_total')).toBe(20)
+  expect(metric(text, 'feast_online_features_entity_count_sum')).toBe(60)
+  expect(metric(text, 'feast_node_online_values_total')).toBe(60)
+  expect(metric(text, 'feast_node_workers')).toBe(2)
+  // Round robin: both have had some.
+  const pids = new Set(
+    serving
+      .stderr()
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line).pid),
+  )
+  expect([...pids].sort()).toEqual([...childrenOf(serving)].sort())
+  serving.child.kill('SIGTERM')
+  expect(await serving.exited).toEqual([0, null])
+  expect(childrenOf(serving)).toEqual([])
+})
+
+it('are replaced when they die; others than those who were asking it notice nothing', async () => {
+  const serving = await serve('--workers', '2', '--no-access-log')
+  const [victim, other] = childrenOf(serving)
+  const clients = Array.from({ length: 16 }, () => new Client(serving.port))
+  await sleep(500)
+  process.kill(victim!, 'SIGKILL')
+  await sleep(1500)
+  for (const client of clients) client.isStopped = true
+  await Promise.all(clients.map(({ done }) => done))
+
+  // A client has one request under way: those of the dead worker lost that one, and all go on.
+  expect(Math.max(...clients.map(({ failed }) => failed))).toBeLessThanOrEqual(1)
+  expect(clients.filter(({ failed }) => failed === 0)).not.toEqual([])
+  expect(clients.flatMap(({ wrong }) => wrong)).toEqual([])
+  const after = childrenOf(serving)
+  expect(after).toHaveLength(2)
+  expect(after).toContain(other)
+  expect(after).not.toContain(victim)
+  const { text } = await ask({ port: serving.port, path: '/metrics' })
+  expect(metric(text, 'feast_node_worker_restarts_total')).toBe(1)
+  expect(serving.stderr()).toContain('it was ended by SIGKILL')
+  serving.child.kill('SIGINT')
+  expect(await serving.exited).toEqual([0, null])
+})
+
+it('keep what a dead one had counted', async () => {
+  const serving = await serve('--workers', '2', '--no-access-log')
+  for (let i = 0; i < 10; i++) await ask({ ...LOOKUP, port: serving.port, headers: { connection: 'close' } })
+  const counted = async () =>
+    metric((await ask({ port: serving.port, path: '/metrics' })).text, 'feast_online_features_request_total')
+  expect(await counted()).toBe(10)
+  process.kill(childrenOf(serving)[0]!, 'SIGKILL')
+  await sleep(300)
+  expect(await counted()).toBe(10)
+})
+
+it('drain: what was asked before SIGTERM is answered by each of them', async () => {
+  const serving = await serve('--workers', '2', '--no-access-log')
+  const clients = Array.from({ length: 16 }, () => new Client(serving.port, true))
+  await sleep(300)
+  const stoppedAt = performance.now()
+  serving.child.kill('SIGTERM')
+  await Promise.all(clients.map(({ done }) => done))
+  expect(clients.flatMap(({ wrong }) => wrong)).toEqual([])
+  expect(Math.min(...clients.map(({ lastAskedAt }) => lastAskedAt))).toBeGreaterThan(stoppedAt)
+  expect(await serving.exited).toEqual([0, null])
+})
+
+it('that cannot start end the command, with the reason said once', async () => {
+  const holder = createServer().listen(0, '127.0.0.1')
+  await once(holder, 'listening')
+  const { port } = holder.address() as AddressInfo
+  const child = startFeast(folder, ['serve', '--workers', '3', '--port', String(port)])
+  const [stderr, stdout, [code]] = await Promise.all([
+    textOf(child.stderr!),
+    textOf(child.stdout!),
+    once(child, 'exit'),
+  ])
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+  expect(stderr.match(/is already in use/g)).toHaveLength(1)
+  expect(stderr).toContain(`Error: A worker could not start: 127.0.0.1:${port} is already in use`)
+  holder.close()
+})
+
+it('end with the process that started them', async () => {
+  const serving = await serve('--workers', '2', '--no-access-log')
+  const workers = childrenOf(serving)
+  serving.child.kill('SIGKILL')
+  await serving.exited
+  const isAlive = (pid: number) => {
+    try {
+      process.kill(pid, 0)
+      return true
+    } catch {
+      return false
+    }
+  }
+  const deadline = Date.now() + 10_000
+  while (workers.some(isAlive) && Date.now() < deadline) await sleep(50)
+  expect(workers.filter(isAlive)).toEqual([])
+})
+
+/** Asks again as soon as it has an answer, on a connection that it keeps. */
+class Client {
+  failed = 0
+  isStopped = false
+  lastAskedAt = 0
+  readonly wrong: string[] = []
+  readonly done: Promise<void>
+
+  constructor(
+    readonly port: number,
+    readonly endsWithFailure = false,
+  ) {
+    this.done = this.#run()
+  }
+
+  async #run(): Promise<void> {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    while (!this.isStopped) {
+      this.lastAskedAt = performance.now()
+      try {
+        const { status, text } = await ask({ ...LOOKUP, port: this.port, agent })
+        if (status !== 200) this.wrong.push(`${status} ${text}`)
+      } catch {
+        this.failed++
+        this.isStopped = this.endsWithFailure
+      }
+    }
+    agent.destroy()
+  }
+}
