@@ -178,7 +178,7 @@ export interface FixtureOptions {
 /** A feature repo in a folder of its own: registry file, SQLite, and the HTTP application over both. */
 export async function openFixture(options: FixtureOptions = {}): Promise<Fixture> {
   const folder = mkdtempSync(join(tmpdir(), 'feast-server-'))
-  const store = await makeStore(folder, options.ttl ?? 'ignore')
+  const store = await makeStore(folder, options.ttl ?? 'ignore', options.redis)
   const admission = new Admission(options.inFlight ?? 1000)
   const metrics = createServerMetrics(store, admission)
   const jobs = new MaterializeJobs({ store, logger: silentLogger, workers: 2 })
@@ -219,12 +219,19 @@ export async function openFixture(options: FixtureOptions = {}): Promise<Fixture
 }
 
 /** Writes feature_store.yaml and the registry into the folder and opens them. */
-export async function makeStore(folder: string, ttl: 'enforce' | 'ignore'): Promise<FeatureStore> {
+export async function makeStore(
+  folder: string,
+  ttl: 'enforce' | 'ignore',
+  redis?: string,
+): Promise<FeatureStore> {
+  const online = redis
+    ? `{ type: redis, connection_string: "${redis}" }`
+    : '{ type: sqlite, path: data/online.db }'
   const yaml = [
     'project: demo',
     'registry: data/registry.db',
     'provider: local',
-    'online_store: { type: sqlite, path: data/online.db }',
+    `online_store: ${online}`,
     'offline_store: { type: duckdb }',
     'entity_key_serialization_version: 3',
     `feature_server: { ttl: ${ttl} }`,
