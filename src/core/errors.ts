@@ -235,7 +235,7 @@ const CATALOGUE = {
       `There is no feature_store.yaml at ${path}. Run in a feature repo, point to one with --chdir, or make one with \`feast init\`.`,
   ),
   CONFIG_INVALID: kind(
-    { ...badRequest, feast: 'FeastConfigError' },
+    badRequest,
     ({ file, path, problem }: { file: string; path: string; problem: string }) =>
       `${file}${path ? `: ${path}` : ''}: ${problem}`,
   ),

@@ -31,7 +31,7 @@ import type { Field } from '../../src/core/field.js'
 import type { FeatureStore } from '../../src/feature-store/feature-store.js'
 import { openFeatureStore } from '../../src/feature-store/open.js'
 import type { RetrievalJob } from '../../src/offline-stores/offline-store.js'
-import { freePort, untilServing } from './real-feast.js'
+import { freePort, untilListening, untilServing } from './real-feast.js'
 
 const ROOT = resolve(fileURLToPath(import.meta.url), '../../..')
 const CLI = join(ROOT, 'dist/cli.js')
@@ -96,15 +96,18 @@ function builtCommand(): string {
 
 export interface OurServer {
   readonly port: number
+  /** Where it was asked for. */
+  readonly grpcPort: number
   stop(): Promise<void>
 }
 
 /** `feast serve` as users run it. */
-export async function serveOurs(repo: string): Promise<OurServer> {
-  const port = await freePort()
+export async function serveOurs(repo: string, { grpc = false } = {}): Promise<OurServer> {
+  const [port, grpcPort] = [await freePort(), await freePort()]
+  const grpcFlags = grpc ? ['--grpc-port', String(grpcPort)] : ['--no-grpc']
   const child = spawn(
     process.execPath,
-    [builtCommand(), '--chdir', repo, 'serve', '--port', String(port), '--no-access-log'],
+    [builtCommand(), '--chdir', repo, 'serve', '--port', String(port), '--no-access-log', ...grpcFlags],
     { env: { ...process.env, NODE_OPTIONS: '' }, stdio: ['ignore', 'ignore', 'pipe'] },
   )
   let errors = ''
@@ -113,12 +116,12 @@ export async function serveOurs(repo: string): Promise<OurServer> {
   })
   const ended = new Promise<number | null>((resolve) => child.once('exit', resolve))
   await Promise.race([
-    untilServing(port),
+    untilServing(port).then(() => (grpc ? untilListening(grpcPort) : undefined)),
     ended.then((code) => {
       throw new Error(`feast serve ended with code ${code}: ${errors}`)
     }),
   ])
-  return { port, stop: () => stop(child, ended) }
+  return { port, grpcPort, stop: () => stop(child, ended) }
 }
 
 async function stop(child: ChildProcess, ended: Promise<number | null>): Promise<void> {

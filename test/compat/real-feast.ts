@@ -1,6 +1,6 @@
 import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -123,5 +123,20 @@ export async function untilServing(port: number, seconds = 60): Promise<void> {
       if (Date.now() > deadline) throw error
       await new Promise((later) => setTimeout(later, 50))
     }
+  }
+}
+
+/** Resolves once the port takes connections. */
+export async function untilListening(port: number, seconds = 20): Promise<void> {
+  const deadline = Date.now() + seconds * 1000
+  for (;;) {
+    const socket = connect(port, '127.0.0.1')
+    const isOpen = await new Promise((done) =>
+      socket.once('connect', () => done(true)).once('error', () => done(false)),
+    )
+    socket.destroy()
+    if (isOpen) return
+    if (Date.now() > deadline) throw new Error(`nothing listens at port ${port}`)
+    await new Promise((later) => setTimeout(later, 50))
   }
 }

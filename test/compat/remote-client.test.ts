@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { hasRedis, NO_REDIS, RedisServer } from '../redis-server.js'
@@ -398,6 +399,19 @@ describeWithRealFeast('Python’s remote store on our server, over SQLite', (fea
     clients.make()
   }, 180_000)
   afterAll(() => servers.stop())
+
+  it('every error of ours is a class that Python knows', async () => {
+    const page = readFileSync(new URL('../../src/core/errors.md', import.meta.url), 'utf8')
+    const rows = [...page.matchAll(/^\| ([A-Z_0-9]+) \| \d+ \| [A-Z_]+ \| (\w+) \|/gm)]
+    expect(rows.length).toBeGreaterThan(40)
+    const details = rows.map(([, code, name]) =>
+      JSON.stringify({ module: 'feast.errors', class: name, message: code }),
+    )
+    const raised = await feast().call<readonly (readonly [string, string, number] | null)[]>('raise', {
+      details,
+    })
+    expect(raised.map((error) => error?.slice(0, 2))).toEqual(rows.map(([, code, name]) => [name, code]))
+  })
 
   describe('reads', () => testReads(clients, 'remote'))
   describe('writes', () => {
