@@ -4,8 +4,13 @@ import http2, {
   type IncomingHttpHeaders,
   type IncomingHttpStatusHeader,
 } from 'node:http2'
-import { decodeGrpcMessage, FrameReader, formatTimeout, frameMessage } from '../codec/grpc-wire.js'
-import { BYTES, eachField, MalformedMessage, readText } from '../codec/wire.js'
+import {
+  decodeGrpcMessage,
+  ERROR_CODE_KEY,
+  FrameReader,
+  formatTimeout,
+  frameMessage,
+} from '../codec/grpc-wire.js'
 import type { Call } from './call.js'
 import { type ClientTls, CONNECT_TIMEOUT_MS, connectionFailed, MAX_ANSWER_BYTES } from './http-transport.js'
 import { AttemptFailed } from './retry.js'
@@ -99,7 +104,6 @@ class Connection {
       this.#isConnected = true
       clearTimeout(late)
       this.session.setLocalWindowSize(WINDOW_BYTES)
-      this.session.socket.setKeepAlive(true, 30_000)
     })
     this.session.on('error', (error) => {
       this.failure = error
@@ -191,42 +195,11 @@ function httpFailure(head: IncomingHttpHeaders, body: string): AttemptFailed {
 function grpcFailure(status: unknown, headers: IncomingHttpHeaders): AttemptFailed {
   const code = Number(status)
   const message = decodeGrpcMessage(String(headers['grpc-message'] ?? ''))
-  const error = grpcError(code, message, codeInDetails(headers['grpc-status-details-bin']))
+  const error = grpcError(code, message, headers[ERROR_CODE_KEY])
   const pushback = Number(headers['grpc-retry-pushback-ms'] ?? 0)
   return new AttemptFailed(
     error,
     code === GRPC_UNAVAILABLE ? 'unknown' : 'answered',
     pushback > 0 ? pushback : 0,
   )
-}
-
-/** The reason of the google.rpc.ErrorInfo in a google.rpc.Status, where feast-node names the error's code. */
-function codeInDetails(header: unknown): string | undefined {
-  if (typeof header !== 'string') return undefined
-  let reason: string | undefined
-  try {
-    const status = Buffer.from(header, 'base64')
-    eachBytesField(status, 0, status.length, 3, (anyStart, anyEnd) => {
-      eachBytesField(status, anyStart, anyEnd, 2, (infoStart, infoEnd) => {
-        eachBytesField(status, infoStart, infoEnd, 1, (from, to) => {
-          reason = readText(status, from, to)
-        })
-      })
-    })
-  } catch (error) {
-    if (!(error instanceof MalformedMessage)) throw error
-  }
-  return reason
-}
-
-function eachBytesField(
-  bytes: Buffer,
-  start: number,
-  end: number,
-  wanted: number,
-  visit: (start: number, end: number) => void,
-): void {
-  eachField(bytes, start, end, (number, wireType, _start, from, to) => {
-    if (number === wanted && wireType === BYTES) visit(from, to)
-  })
 }

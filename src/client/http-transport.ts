@@ -1,10 +1,11 @@
 import http, { type IncomingHttpHeaders } from 'node:http'
 import https from 'node:https'
 import type { Socket } from 'node:net'
+import { ERROR_CODE_KEY } from '../codec/grpc-wire.js'
 import { feastError, messageOf } from '../core/errors.js'
 import type { Call } from './call.js'
 import { AttemptFailed } from './retry.js'
-import { ERROR_CODE_HEADER, httpError, isPassing } from './server-error.js'
+import { httpError, isPassing } from './server-error.js'
 
 export interface HttpRequest {
   readonly method: 'GET' | 'POST'
@@ -162,7 +163,7 @@ function collect(
 /** Throws what an answer that is not 2xx means. */
 export function refuseFailed({ status, headers, body }: HttpAnswer): void {
   if (status >= 200 && status < 300) return
-  const error = httpError(status, body, headers[ERROR_CODE_HEADER])
+  const error = httpError(status, body, headers[ERROR_CODE_KEY])
   throw new AttemptFailed(
     error,
     isPassing(status) ? 'unknown' : 'answered',

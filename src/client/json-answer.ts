@@ -5,7 +5,7 @@ import { tryParseInstant } from '../core/instant.js'
 import type { FeastType } from '../core/value-type.js'
 import { type Int64Form, safeNumbers } from './feature-value.js'
 import { FIELD_STATUSES, type FieldStatus } from './field-status.js'
-import type { OnlineColumn } from './online-features.js'
+import { LazyColumn, type OnlineColumn } from './online-features.js'
 import { misshapen } from './proto-answer.js'
 
 /**
@@ -26,12 +26,11 @@ export function jsonColumns(
     const name = metadata!.feature_names![i]!
     const odd = [values, statuses, times].find(({ length }) => length !== rowCount)
     if (odd) throw misshapen(`column "${name}" has ${odd.length} rows, asked were ${rowCount}`)
-    return {
-      name,
-      values: values.map(valueReader(name, typeOf(name), int64)),
-      statuses: statuses.map(statusOf),
-      eventTimestamps: times.map(timeOf),
-    }
+    return new LazyColumn(name, {
+      values: () => values.map(valueReader(name, typeOf(name), int64)),
+      statuses: () => statuses.map(statusOf),
+      eventTimestamps: () => times.map(timeOf),
+    })
   })
 }
 

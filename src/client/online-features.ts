@@ -53,3 +53,39 @@ function put(row: Record<string, unknown>, name: string, value: unknown): void {
   if (name !== '__proto__') row[name] = value
   else Object.defineProperty(row, name, { value, enumerable: true, writable: true, configurable: true })
 }
+
+interface ColumnReaders {
+  values(): readonly unknown[]
+  statuses(): readonly FieldStatus[]
+  eventTimestamps(): readonly (Date | null)[]
+}
+
+/** A column whose parts are read when they are first asked for. */
+export class LazyColumn implements OnlineColumn<unknown> {
+  readonly #read: ColumnReaders
+  #values: readonly unknown[] | undefined
+  #statuses: readonly FieldStatus[] | undefined
+  #times: readonly (Date | null)[] | undefined
+
+  constructor(
+    readonly name: string,
+    read: ColumnReaders,
+  ) {
+    this.#read = read
+  }
+
+  get values(): readonly unknown[] {
+    this.#values ??= this.#read.values()
+    return this.#values
+  }
+
+  get statuses(): readonly FieldStatus[] {
+    this.#statuses ??= this.#read.statuses()
+    return this.#statuses
+  }
+
+  get eventTimestamps(): readonly (Date | null)[] {
+    this.#times ??= this.#read.eventTimestamps()
+    return this.#times
+  }
+}

@@ -123,7 +123,8 @@ export type WritableViewName<S extends ProjectSchema> = {
       : never
 }[ViewName<S>]
 
-export type FeatureRefOf<S extends ProjectSchema> = {
+export type FeatureRefOf<S extends ProjectSchema> = Untyped<S> extends true ? string : TypedRefOf<S>
+type TypedRefOf<S extends ProjectSchema> = {
   [V in ViewName<S>]: `${V}:${keyof S['views'][V]['features'] & string}`
 }[ViewName<S>]
 

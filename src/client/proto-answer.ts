@@ -3,7 +3,7 @@ import { decodeValueAt, readable } from '../codec/value-decode.js'
 import { BYTES, eachField, eachPacked, readText, readVarint32, VARINT } from '../codec/wire.js'
 import { feastError } from '../core/errors.js'
 import { FIELD_STATUSES, type FieldStatus } from './field-status.js'
-import type { OnlineColumn } from './online-features.js'
+import { LazyColumn, type OnlineColumn } from './online-features.js'
 
 /** Reads a decoded Value of the column of this name. */
 export type ReaderOf = (name: string) => (decoded: ReturnType<typeof decodeValueAt>) => unknown
@@ -14,22 +14,25 @@ export type ReaderOf = (name: string) => (decoded: ReturnType<typeof decodeValue
  */
 export function protoColumns(bytes: Buffer, rowCount: number, readerOf: ReaderOf): OnlineColumn<unknown>[] {
   const names: string[] = []
-  const vectors: Range[] = []
+  const vectors: Vector[] = []
   readable(() => {
     eachField(bytes, 0, bytes.length, (number, wireType, _start, from, to) => {
       if (wireType !== BYTES) return
       if (number === 1) readNames(bytes, from, to, names)
-      else if (number === 2) vectors.push({ start: from, end: to })
+      else if (number === 2) vectors.push({ bytes, start: from, end: to, rowCount })
     })
   })
   if (names.length !== vectors.length)
     throw misshapen(`it has ${names.length} names for ${vectors.length} columns`)
-  return names.map((name, i) => new ProtoColumn(name, bytes, vectors[i]!, rowCount, readerOf))
+  return names.map((name, i) => protoColumn(name, vectors[i]!, readerOf))
 }
 
-interface Range {
+/** Where a FeatureVector stands. */
+interface Vector {
+  readonly bytes: Buffer
   readonly start: number
   readonly end: number
+  readonly rowCount: number
 }
 
 /** metadata.feature_names.val */
@@ -47,71 +50,55 @@ const STATUSES = 2
 const TIMES = 3
 
 /** A FeatureVector. */
-class ProtoColumn implements OnlineColumn<unknown> {
-  #values: readonly unknown[] | undefined
-  #statuses: readonly FieldStatus[] | undefined
-  #times: readonly (Date | null)[] | undefined
+function protoColumn(name: string, vector: Vector, readerOf: ReaderOf): OnlineColumn<unknown> {
+  const { bytes } = vector
+  return new LazyColumn(name, {
+    values() {
+      const read = readerOf(name)
+      return eachMessage(name, vector, VALUES, (start, end) => read(decodeValueAt(bytes, start, end)))
+    },
+    statuses: () => readStatuses(name, vector),
+    eventTimestamps: () =>
+      eachMessage(name, vector, TIMES, (start, end) => {
+        const { seconds, nanos } = decodeTimestamp(bytes, start, end)
+        return seconds === 0 && nanos === 0 ? null : new Date(seconds * 1000 + Math.floor(nanos / 1e6))
+      }),
+  })
+}
 
-  constructor(
-    readonly name: string,
-    readonly bytes: Buffer,
-    readonly range: Range,
-    readonly rowCount: number,
-    readonly readerOf: ReaderOf,
-  ) {}
-
-  get values(): readonly unknown[] {
-    if (this.#values === undefined) {
-      const read = this.readerOf(this.name)
-      this.#values = this.#each(VALUES, (start, end) => read(decodeValueAt(this.bytes, start, end)))
-    }
-    return this.#values
-  }
-
-  get statuses(): readonly FieldStatus[] {
-    this.#statuses ??= this.#readStatuses()
-    return this.#statuses
-  }
-
-  get eventTimestamps(): readonly (Date | null)[] {
-    this.#times ??= this.#each(TIMES, (start, end) => {
-      const { seconds, nanos } = decodeTimestamp(this.bytes, start, end)
-      return seconds === 0 && nanos === 0 ? null : new Date(seconds * 1000 + Math.floor(nanos / 1e6))
+function eachMessage<T>(
+  name: string,
+  { bytes, start, end, rowCount }: Vector,
+  wanted: number,
+  read: (start: number, end: number) => T,
+): readonly T[] {
+  const found: T[] = []
+  readable(() => {
+    eachField(bytes, start, end, (number, wireType, _start, from, to) => {
+      if (number === wanted && wireType === BYTES) found.push(read(from, to))
     })
-    return this.#times
-  }
+  })
+  return whole(name, found, rowCount)
+}
 
-  #each<T>(wanted: number, read: (start: number, end: number) => T): readonly T[] {
-    const { bytes, range } = this
-    const found: T[] = []
-    readable(() => {
-      eachField(bytes, range.start, range.end, (number, wireType, _start, from, to) => {
-        if (number === wanted && wireType === BYTES) found.push(read(from, to))
-      })
+function readStatuses(name: string, { bytes, start, end, rowCount }: Vector): readonly FieldStatus[] {
+  const found: FieldStatus[] = []
+  const push = (from: number, to: number) => {
+    found.push(FIELD_STATUSES[readVarint32(bytes, from, to)] ?? 'INVALID')
+  }
+  readable(() => {
+    eachField(bytes, start, end, (number, wireType, _start, from, to) => {
+      if (number !== STATUSES) return
+      if (wireType === VARINT) push(from, to)
+      else if (wireType === BYTES) eachPacked(bytes, from, to, push)
     })
-    return this.#whole(found)
-  }
+  })
+  return whole(name, found, rowCount)
+}
 
-  #readStatuses(): readonly FieldStatus[] {
-    const { bytes, range } = this
-    const found: FieldStatus[] = []
-    const push = (from: number, to: number) => {
-      found.push(FIELD_STATUSES[readVarint32(bytes, from, to)] ?? 'INVALID')
-    }
-    readable(() => {
-      eachField(bytes, range.start, range.end, (number, wireType, _start, from, to) => {
-        if (number !== STATUSES) return
-        if (wireType === VARINT) push(from, to)
-        else if (wireType === BYTES) eachPacked(bytes, from, to, push)
-      })
-    })
-    return this.#whole(found)
-  }
-
-  #whole<T>(found: readonly T[]): readonly T[] {
-    if (found.length === this.rowCount) return found
-    throw misshapen(`column "${this.name}" has ${found.length} rows, asked were ${this.rowCount}`)
-  }
+function whole<T>(name: string, found: readonly T[], rowCount: number): readonly T[] {
+  if (found.length === rowCount) return found
+  throw misshapen(`column "${name}" has ${found.length} rows, asked were ${rowCount}`)
 }
 
 export function misshapen(why: string): Error {

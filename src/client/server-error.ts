@@ -16,9 +16,6 @@ export class ServerError extends FeastError {
   }
 }
 
-/** In which a feast-node server names the code of an error. */
-export const ERROR_CODE_HEADER = 'feast-error-code'
-
 /** An HTTP answer that is not 2xx. @param code what the server's own header says, if it has it */
 export function httpError(status: number, body: Buffer, code: unknown): ServerError {
   const { message, feastClass } = describe(body, `The server answered with status ${status}.`)
@@ -36,7 +33,7 @@ export function isPassing(status: number): boolean {
   return status === 429 || status === 502 || status === 503 || status === 504
 }
 
-/** An RPC that did not end with OK. @param message as sent, percent-decoded @param code if the details name one */
+/** An RPC that did not end with OK. @param message as sent, percent-decoded @param code what the server's metadata say, if they have it */
 export function grpcError(status: number, message: string, code: unknown): ServerError {
   const found = describe(Buffer.from(message), `The server answered with gRPC status ${status}.`)
   const known = codeOf(code, found.feastClass)

@@ -8,6 +8,7 @@ import {
   type FastifyRequest,
   fastify,
 } from 'fastify'
+import { ERROR_CODE_KEY } from '../../codec/grpc-wire.js'
 import { feastError, isFeastError, messageOf } from '../../core/errors.js'
 import type { FeatureStore } from '../../feature-store/feature-store.js'
 import type { Admission } from '../admission.js'
@@ -211,6 +212,7 @@ function answerErrors(app: FastifyInstance, { log, admission }: AppOptions): Set
     admission.countError(error, status >= 500)
     if (status >= 500) log.logger.error(failureOf(error, request), 'request failed')
     if (status === 503) reply.header('retry-after', RETRY_AFTER_SECONDS)
+    if (isFeastError(error)) reply.header(ERROR_CODE_KEY, error.code)
     sendJson(reply, status, body)
   })
   app.setNotFoundHandler((request, reply) => {
