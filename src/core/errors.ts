@@ -94,6 +94,11 @@ const CATALOGUE = {
     ({ name, version, project }: { name: string; version: string; project: string }) =>
       `Feature view "${name}" has no version ${version} in project "${project}".`,
   ),
+  GRPC_SERVICE_NOT_FOUND: kind(
+    notFound('FeastError'),
+    ({ name, known }: { name: string; known: Iterable<string> }) =>
+      `The server has no gRPC service "${name}".${didYouMean(name, known)}`,
+  ),
 
   // Asked by somebody who may not.
   UNAUTHENTICATED: kind(
@@ -108,11 +113,6 @@ const CATALOGUE = {
     unavailable,
     ({ url, why }: { url: string; why: string }) =>
       `Tokens cannot be verified now: the identity provider at ${url} does not give its keys (${why}).`,
-  ),
-  GRPC_SERVICE_NOT_FOUND: kind(
-    notFound('FeastError'),
-    ({ name, known }: { name: string; known: Iterable<string> }) =>
-      `The server has no gRPC service "${name}".${didYouMean(name, known)}`,
   ),
 
   // Asked wrongly.
