@@ -1,13 +1,8 @@
 import { decodeTimestamp } from '../codec/timestamp.js'
+import { FIELD_STATUSES } from '../core/field-status.js'
 import { ABSENT } from '../online-stores/online-row.js'
 import type { CellPlace, OnlinePlan, ReadGroup } from './online-plan.js'
 import type { GroupRows } from './online-read.js'
-
-/** By its number in `feast.serving.FieldStatus`. */
-export const FIELD_STATUSES = ['INVALID', 'PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE'] as const
-
-/** INVALID: an on demand feature of a view that cannot be computed here, beside features that can (Y1). */
-export type FieldStatus = (typeof FIELD_STATUSES)[number]
 
 export const INVALID = 0
 export const PRESENT = 1

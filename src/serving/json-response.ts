@@ -2,8 +2,9 @@ import { ByteWriter } from '../codec/byte-writer.js'
 import { decodeTimestamp, EPOCH_TEXT, floorSeconds, writeTimestampText } from '../codec/timestamp.js'
 import { writeValueJson } from '../codec/value-json.js'
 import type { Cell } from '../core/cell.js'
+import { FIELD_STATUSES } from '../core/field-status.js'
 import type { FeastType } from '../core/value-type.js'
-import { FIELD_STATUSES, MIXED, type OnDemandColumn, PRESENT, type StoredColumn } from './field-status.js'
+import { MIXED, type OnDemandColumn, PRESENT, type StoredColumn } from './field-status.js'
 import { jsonText } from './json-text.js'
 import type { OnlineAnswer } from './online-answer.js'
 import { timeCell } from './online-plan.js'
@@ -18,11 +19,6 @@ export function writeJsonResponse(answer: OnlineAnswer): Buffer {
   scratch.reset(KEPT_BYTES)
   new JsonResponse(scratch, answer).write()
   return scratch.copy()
-}
-
-/** The names of a plan's outputs, as they stand in `feature_names`. */
-export function jsonNames(names: readonly string[]): Buffer {
-  return Buffer.from(names.map((name) => JSON.stringify(name)).join())
 }
 
 /** Where in the answer a piece stands that other columns have as well: copying it costs less than writing it. */

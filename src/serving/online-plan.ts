@@ -10,9 +10,8 @@ import { nameToUse } from '../core/projection.js'
 import type { FeastType } from '../core/value-type.js'
 import type { OnlineReader, OnlineStore, ReadShape } from '../online-stores/online-store.js'
 import type { Registry } from '../registry/registry.js'
-import { jsonNames } from './json-response.js'
+import { jsonNames, protoNames, protoVersions } from './answer-names.js'
 import { rowFunctionOf } from './on-demand.js'
-import { protoNames, protoVersions } from './proto-response.js'
 import { type ServiceVector, serviceVector, vectorReader } from './service-vector.js'
 
 /** What a request asks for, without its entities: the key of a plan. */

@@ -8,7 +8,7 @@ import { type OnlinePlan, planOnline, type RequestShape } from './online-plan.js
 import { type OnlineResponse, programResponse } from './program-response.js'
 import { writeProtoResponse } from './proto-response.js'
 
-export type { FieldStatus } from './field-status.js'
+export type { FieldStatus } from '../core/field-status.js'
 export type { OnlineResponse } from './program-response.js'
 
 /** The online read path: shapes to plans, plans to rows, rows to answers. */

@@ -1,9 +1,9 @@
 import { timestampMicros } from '../codec/timestamp.js'
 import { decodeValue } from '../codec/value-decode.js'
 import type { Cell } from '../core/cell.js'
+import { FIELD_STATUSES, type FieldStatus } from '../core/field-status.js'
 import type { Micros } from '../core/instant.js'
 import { cellOfRow } from '../online-stores/online-row.js'
-import { FIELD_STATUSES, type FieldStatus } from './field-status.js'
 import { type OnlineAnswer, storedCells } from './online-answer.js'
 import { timeCell } from './online-plan.js'
 

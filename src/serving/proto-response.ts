@@ -1,9 +1,8 @@
 import { ByteWriter } from '../codec/byte-writer.js'
-import { encodeMessage } from '../codec/proto.js'
 import { encodeValue, valueEncoder } from '../codec/value.js'
-import { encodeTextField } from '../codec/wire.js'
 import type { Cell } from '../core/cell.js'
 import type { OnlineRow } from '../online-stores/online-row.js'
+import { protoNames } from './answer-names.js'
 import { MIXED, type OnDemandColumn, PRESENT, type StoredColumn } from './field-status.js'
 import type { OnlineAnswer } from './online-answer.js'
 import { timeCell } from './online-plan.js'
@@ -26,17 +25,6 @@ export function writeProtoResponse(answer: OnlineAnswer, includeViewVersions: bo
   scratch.reset(KEPT_BYTES)
   new ProtoResponse(scratch, answer).write(includeViewVersions ? answer.plan.names.protoVersions : NONE)
   return scratch.copy()
-}
-
-/** The names of a plan's outputs, as fields of a FeatureList. */
-export function protoNames(names: readonly string[]): Buffer {
-  return Buffer.concat(names.map((name) => encodeTextField(1, name)))
-}
-
-/** Names and versions of views, as fields of GetOnlineFeaturesResponseMetadata. */
-export function protoVersions(versions: ReadonlyMap<string, number>): Buffer {
-  const featureViewMetadata = [...versions].map(([name, version]) => ({ name, version }))
-  return encodeMessage('feast.serving.GetOnlineFeaturesResponseMetadata', { featureViewMetadata })
 }
 
 /** Where in the answer a piece stands that other columns have as well: copying it costs less than writing it. */
