@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { encodeDefinition } from '../../src/codec/definitions/definition-codec.js'
+import type { Permission as PermissionMessage } from '../../src/codec/messages.generated.js'
+import { encodeMessage } from '../../src/codec/proto.js'
 import { type Logger, silentLogger } from '../../src/core/logger.js'
 import type { Permission } from '../../src/core/permission.js'
 import type { FeatureStore } from '../../src/feature-store/feature-store.js'
@@ -32,7 +34,7 @@ export interface Guarded {
 export interface GuardedOptions {
   /** The auth block of feature_store.yaml. */
   readonly auth: string
-  readonly permissions?: readonly Permission[]
+  readonly permissions?: readonly (Permission | PermissionMessage)[]
   readonly logger?: Logger
 }
 
@@ -80,24 +82,24 @@ export async function openGuarded({ auth, permissions = [], logger }: GuardedOpt
   }
 }
 
-/** Writes them into the registry as `apply` does. */
+/** Writes them into the registry as `apply` does; messages stand for what the maker refuses. */
 export async function addPermissions(
   { config }: FeatureStore,
-  permissions: readonly Permission[],
+  permissions: readonly (Permission | PermissionMessage)[],
 ): Promise<void> {
   if (permissions.length === 0) return
   const { project, repoPath, entityKeyVersion } = config
   const context = { project, repoPath, entityKeyVersion, logger: silentLogger }
   const registry = await openRegistryStore(config.registry, context)
   const { version } = await registry.read()
-  const puts = permissions.map((permission) => ({
-    put: {
-      kind: 'permission' as const,
-      project,
-      name: permission.name,
-      bytes: encodeDefinition(permission, { project, now: 1n, findView: () => undefined }).bytes,
-    },
-  }))
+  const puts = permissions.map((one) => {
+    const name = 'kind' in one ? one.name : one.spec!.name!
+    const bytes =
+      'kind' in one
+        ? encodeDefinition(one, { project, now: 1n, findView: () => undefined }).bytes
+        : encodeMessage('feast.core.Permission', { spec: { project, ...one.spec } })
+    return { put: { kind: 'permission' as const, project, name, bytes } }
+  })
   await registry.write(puts, version)
   await registry.close()
 }
