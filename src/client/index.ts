@@ -1,5 +1,6 @@
 // For programs that ask a feature server. Small: nothing of the feature store itself is loaded.
 export { FeastError } from '../core/errors.js'
+export type { FieldStatus } from '../core/field-status.js'
 export type { CallOptions } from './call.js'
 export {
   type ClientOptions,
@@ -10,7 +11,6 @@ export {
   type MaterializeRangeOptions,
 } from './feast-client.js'
 export type { Int64Form } from './feature-value.js'
-export type { FieldStatus } from './field-status.js'
 export type { ClientTls } from './http-transport.js'
 export type { OnlineColumn, OnlineFeatures } from './online-features.js'
 export type * from './project-schema.js'

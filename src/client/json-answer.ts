@@ -1,10 +1,10 @@
 import { jsonCellReader } from '../codec/json-cell.js'
 import { rowValueOf } from '../codec/row-value.js'
 import { isFeastError, messageOf } from '../core/errors.js'
+import { FIELD_STATUSES, type FieldStatus } from '../core/field-status.js'
 import { tryParseInstant } from '../core/instant.js'
 import type { FeastType } from '../core/value-type.js'
 import { type Int64Form, safeNumbers } from './feature-value.js'
-import { FIELD_STATUSES, type FieldStatus } from './field-status.js'
 import { LazyColumn, type OnlineColumn } from './online-features.js'
 import { misshapen } from './proto-answer.js'
 

@@ -1,4 +1,4 @@
-import type { FieldStatus } from './field-status.js'
+import type { FieldStatus } from '../core/field-status.js'
 
 /** One column of an answer, row by row; what is not asked of it is not decoded. */
 export interface OnlineColumn<Value> {

@@ -2,7 +2,7 @@ import { decodeTimestamp } from '../codec/timestamp.js'
 import { decodeValueAt, readable } from '../codec/value-decode.js'
 import { BYTES, eachField, eachPacked, readText, readVarint32, VARINT } from '../codec/wire.js'
 import { feastError } from '../core/errors.js'
-import { FIELD_STATUSES, type FieldStatus } from './field-status.js'
+import { FIELD_STATUSES, type FieldStatus } from '../core/field-status.js'
 import { LazyColumn, type OnlineColumn } from './online-features.js'
 
 /** Reads a decoded Value of the column of this name. */

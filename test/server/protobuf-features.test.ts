@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import protobuf from 'protobufjs'
 import { timestampText } from '../../src/codec/timestamp.js'
 import { valueJson } from '../../src/codec/value-json.js'
-import { FIELD_STATUSES } from '../../src/serving/field-status.js'
+import { FIELD_STATUSES } from '../../src/core/field-status.js'
 import { type Fixture, openFixture, writeRows } from './fixture.js'
 
 const root = new protobuf.Root()

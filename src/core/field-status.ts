@@ -1,4 +1,4 @@
-/** By number, as they are sent. */
+/** By number in `feast.serving.FieldStatus`. */
 export const FIELD_STATUSES = ['INVALID', 'PRESENT', 'NULL_VALUE', 'NOT_FOUND', 'OUTSIDE_MAX_AGE'] as const
 
 /**
