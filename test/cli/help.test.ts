@@ -8,6 +8,7 @@ const folder = emptyFolder()
 const FEAST_COMMANDS = [
   ...['init', 'apply', 'plan', 'teardown', 'configuration', 'validate', 'version', 'delete', 'registry-dump'],
   ...['materialize', 'materialize-incremental', 'get-online-features', 'get-historical-features', 'serve'],
+  'listen',
   ...[
     ...['entities', 'data-sources', 'feature-views', 'on-demand-feature-views', 'stream-feature-views'],
     ...[

@@ -7,6 +7,7 @@ import {
   FrameReader,
   frameHead,
   frameMessage,
+  GRPC_STATUS,
   type GrpcStatusName,
   parseTimeout,
 } from '../../codec/grpc-wire.js'
@@ -14,7 +15,7 @@ import { feastError } from '../../core/errors.js'
 import type { LookupAnswer } from '../../serving/online-serving.js'
 import type { Admission } from '../admission.js'
 import type { AccessControl, Caller } from '../auth/access-control.js'
-import type { RequestTracer } from '../tracing.js'
+import type { GrpcSpan, RequestTracer } from '../tracing.js'
 import type { GrpcMethod, UnaryMethod } from './grpc-method.js'
 import { statusOf, type WireStatus, wireStatus } from './wire-status.js'
 
@@ -77,10 +78,10 @@ export class GrpcCall {
   #deadline: NodeJS.Timeout | undefined
   #trailers: Record<string, string> | undefined
   #onClose: (() => void) | undefined
-  /** Messages of a stream are answered one after another, and none before the caller is known. */
+  /** Compressed messages are unpacked one after another. */
   #work: Promise<void> | undefined
   #caller: Caller | undefined
-  #isIdentifying = false
+  #span: GrpcSpan | undefined
 
   constructor(
     readonly stream: ServerHttp2Stream,
@@ -119,8 +120,9 @@ export class GrpcCall {
     if (!this.#readEncoding()) return
     const timeout = this.headers['grpc-timeout']
     if (timeout !== undefined) this.#setDeadline(String(timeout))
-    const { access } = this.owner
-    if (access !== undefined && this.method.isOpen !== true) this.#work = this.#identify(access)
+    const { access, tracer } = this.owner
+    if (tracer !== undefined) this.#span = startSpan(tracer, this)
+    if (access !== undefined && this.method.isOpen !== true) void this.#identify(access)
   }
 
   /** Who calls, for methods that are not open, where there is access control. */
@@ -129,15 +131,15 @@ export class GrpcCall {
     return this.#caller
   }
 
-  /** From the headers alone: messages of callers who may not call are not waited for. */
+  /** From the headers alone: what callers send who may not call is not read. */
   async #identify(access: AccessControl): Promise<void> {
-    this.#isIdentifying = true
+    this.stream.pause()
     try {
       this.#caller = await access.authenticate(this.headers.authorization)
+      this.stream.resume()
     } catch (error) {
       this.fail(error)
     }
-    this.#isIdentifying = false
   }
 
   /** Sends a message of a stream. @returns false when the client is slow to read: send no more until it has */
@@ -188,6 +190,7 @@ export class GrpcCall {
     if (this.stream.destroyed || this.stream.closed) return false
     this.answeredAt = performance.now()
     if (this.#deadline !== undefined) clearTimeout(this.#deadline)
+    this.#span?.endGrpc(GRPC_STATUS[status])
     this.owner.finished(this, status, error)
     return true
   }
@@ -227,16 +230,12 @@ export class GrpcCall {
         'INVALID_ARGUMENT',
         'grpc-timeout is up to eight digits and one of H, M, S, m, u, n, such as 250m.',
       )
-    } else if (ms < 1) this.#deadlineExceeded()
+    } else if (ms < 1) this.deadlineExceeded()
     else if (ms <= MAX_TIMER_MS) this.#deadline = setTimeout(onDeadline, ms, this)
   }
 
-  #deadlineExceeded(): void {
+  deadlineExceeded(): void {
     this.refuse('DEADLINE_EXCEEDED', 'The deadline of the call has passed.')
-  }
-
-  static deadlineExceeded(call: GrpcCall): void {
-    call.#deadlineExceeded()
   }
 
   /** Most requests are one chunk that is one frame. */
@@ -304,10 +303,6 @@ export class GrpcCall {
   }
 
   #take(message: Buffer): void {
-    if (this.#isIdentifying) {
-      this.#work = this.#work!.then(() => this.#take(message))
-      return
-    }
     if (this.isOver) return
     this.#messageCount++
     if (this.method.kind === 'dialogue') this.#answerOne(message)
@@ -342,7 +337,8 @@ export class GrpcCall {
       this.refuse('INVALID_ARGUMENT', 'The body ends inside a message.')
     } else if (this.method.kind === 'dialogue') this.finish()
     else if (this.#message === undefined) this.refuse('UNIMPLEMENTED', 'This method takes one message.')
-    else void this.#dispatch(this.#message)
+    else if (this.#span === undefined) void this.#dispatch(this.#message)
+    else void this.#span.run(() => this.#dispatch(this.#message!))
   }
 
   /** Runs the handler, which asks whether the caller may do this. */
@@ -371,6 +367,7 @@ export class GrpcCall {
     if (this.#isClosed) return
     if (!this.isAnswered) {
       if (this.#deadline !== undefined) clearTimeout(this.#deadline)
+      this.#span?.endGrpc(GRPC_STATUS.CANCELLED)
       this.owner.finished(this, 'CANCELLED', undefined)
     }
     this.#isClosed = true
@@ -383,6 +380,11 @@ export class GrpcCall {
   abandon(): void {
     this.stream.close(constants.NGHTTP2_CANCEL)
   }
+}
+
+function startSpan(tracer: RequestTracer, { method, headers }: GrpcCall): GrpcSpan {
+  const [service, name] = method.path.slice(1).split('/') as [string, string]
+  return tracer.startGrpc(service, name, headers as Readonly<Record<string, string>>)
 }
 
 // Listeners that all calls share: none is made per call.
@@ -404,7 +406,7 @@ function onWantTrailers(this: CallStream): void {
 }
 
 function onDeadline(call: GrpcCall): void {
-  GrpcCall.deadlineExceeded(call)
+  call.deadlineExceeded()
 }
 
 /** A reset, or a connection that broke: `close` follows. */

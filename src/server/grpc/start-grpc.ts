@@ -86,7 +86,7 @@ function observe(
   const ms = performance.now() - call.startedAt
   const { path } = call.method
   metrics.observe(path, status === 'OK', ms / 1000, call.lookup)
-  if (error !== undefined) admission.countError(error)
+  if (error !== undefined) admission.countError(error, status === 'INTERNAL' || status === 'UNAVAILABLE')
   if (log.access === undefined && status !== 'INTERNAL') return
   const id = requestId(call.headers[REQUEST_ID_HEADER])
   if (status === 'INTERNAL') log.logger.error(failureOf(error, id, path), 'call failed')
