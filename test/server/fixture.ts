@@ -39,11 +39,12 @@ import { openFeatureStore } from '../../src/feature-store/open.js'
 import { openRegistryStore } from '../../src/registry/index.js'
 import { Admission } from '../../src/server/admission.js'
 import type { AccessControl } from '../../src/server/auth/access-control.js'
-import { createApp } from '../../src/server/http/app.js'
+import { createApp, type HttpTimeouts } from '../../src/server/http/app.js'
 import { MaterializeJobs } from '../../src/server/http/materialize-jobs.js'
 import { createServerMetrics } from '../../src/server/http/server-metrics.js'
 import { Readiness } from '../../src/server/readiness.js'
 import type { ServerLog } from '../../src/server/server-log.js'
+import type { RequestTracer } from '../../src/server/tracing.js'
 
 // The fixture that the recorded answers of real Feast were made over, in TypeScript.
 
@@ -172,6 +173,10 @@ export interface FixtureOptions {
   readonly bodyLimitBytes?: number
   readonly inFlight?: number
   readonly log?: ServerLog
+  readonly tracer?: RequestTracer
+  readonly timeouts?: Partial<HttpTimeouts>
+  /** Address of a Redis server; SQLite without. */
+  readonly redis?: string
   readonly access?: AccessControl
 }
 
@@ -188,10 +193,17 @@ export async function openFixture(options: FixtureOptions = {}): Promise<Fixture
     metrics,
     jobs,
     admission,
+    tracer: options.tracer,
     access: options.access,
     readiness: new Readiness(store),
     bodyLimitBytes: options.bodyLimitBytes ?? 1024 * 1024,
-    timeouts: { keepAliveMs: 1000, headersMs: 5000, requestMs: 10_000, answerMs: 10_000 },
+    timeouts: {
+      keepAliveMs: 1000,
+      headersMs: 5000,
+      requestMs: 10_000,
+      answerMs: 10_000,
+      ...options.timeouts,
+    },
     maxConnections: 1000,
     metricsText: metrics.text,
     stopping: () => false,

@@ -133,12 +133,22 @@ function watchConnections(app: FastifyInstance, options: AppOptions): void {
   const { admission, metrics, timeouts, tls } = options
   const watch = new ConnectionWatch({
     answerTimeoutMs: timeouts.answerMs,
-    onCut: () => admission.count('slow_reader'),
+    // Node's own limits come first; they do not see empty lines, by which a client could hold a connection for ever.
+    idleTimeoutMs: timeouts.keepAliveMs + timeouts.headersMs + 2 * CHECK_MS,
+    onCut: (reason) => admission.count(reason),
   })
   watch.add(app.server, tls ? 'secureConnection' : 'connection')
   metrics.watchConnections('http', () => watch.openConnections)
   app.server.maxConnections = options.maxConnections
   app.server.on('drop', () => admission.count('connections'))
+  app.addHook('onRequest', (request, _reply, done) => {
+    watch.requestStarted(request.raw.socket)
+    done()
+  })
+  app.addHook('onResponse', (request, _reply, done) => {
+    watch.requestEnded(request.raw.socket)
+    done()
+  })
   app.addHook('onClose', async () => watch.close())
 }
 

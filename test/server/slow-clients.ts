@@ -1,0 +1,143 @@
+import { Agent } from 'node:http'
+import { connect, type Socket } from 'node:net'
+import { ask, LOOKUP } from './serving-process.js'
+
+/**
+ * How a connection is held: headers that never end, a body that never ends, an answer that is never read, or nothing
+ * asked at all. The first two send a byte now and then.
+ */
+export type SlowStyle = 'headers' | 'body' | 'answer' | 'idle'
+
+export interface SlowCounts {
+  /** Connections that the server ended. */
+  cut: number
+  longestMs: number
+}
+
+/** With these features, an answer of 12 MB: more than the kernel takes from a server for a client that does not read. */
+const ROWS = 24_000
+const FEATURES = [
+  'conv_rate',
+  'acc_rate',
+  'trips',
+  'i32',
+  'name',
+  'flag',
+  'ts',
+  'tags',
+  'nums',
+  'floats',
+  'js',
+  'mp',
+]
+const BYTE_EVERY_MS = 1000
+
+const OPENINGS: Readonly<Record<SlowStyle, string>> = {
+  idle: '',
+  headers: 'POST /get-online-features HTTP/1.1\r\nhost: x\r\nx-slow: ',
+  body: 'POST /get-online-features HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n{"features":[',
+  answer: wholeRequest(),
+}
+
+function wholeRequest(): string {
+  const driver_id = Array.from({ length: ROWS }, (_, row) => 1001 + (row % 2))
+  const features = FEATURES.map((feature) => `driver_stats:${feature}`)
+  const body = JSON.stringify({ features, entities: { driver_id } })
+  return `POST /get-online-features HTTP/1.1\r\nhost: x\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+}
+
+/** Clients that hold connections without end. */
+export class SlowClients {
+  readonly counts: Readonly<Record<SlowStyle, SlowCounts>> = {
+    headers: { cut: 0, longestMs: 0 },
+    body: { cut: 0, longestMs: 0 },
+    answer: { cut: 0, longestMs: 0 },
+    idle: { cut: 0, longestMs: 0 },
+  }
+  readonly #open = new Set<Socket>()
+  readonly #timer: NodeJS.Timeout
+  #isStopped = false
+
+  /** @param comesBack who is cut off connects again */
+  constructor(
+    readonly port: number,
+    readonly comesBack: boolean,
+  ) {
+    this.#timer = setInterval(() => this.#drip(), BYTE_EVERY_MS)
+  }
+
+  get open(): number {
+    return this.#open.size
+  }
+
+  add(style: SlowStyle): void {
+    const socket = connect(this.port, '127.0.0.1')
+    const startedAt = performance.now()
+    if (style === 'answer') socket.pause()
+    else socket.resume()
+    socket.on('error', () => {})
+    socket.on('connect', () => {
+      socket.write(OPENINGS[style])
+      this.#open.add(socket)
+    })
+    socket.on('close', () => {
+      this.#open.delete(socket)
+      if (this.#isStopped) return
+      const counts = this.counts[style]
+      counts.cut++
+      counts.longestMs = Math.max(counts.longestMs, performance.now() - startedAt)
+      if (this.comesBack) setTimeout(() => this.#isStopped || this.add(style), 100)
+    })
+    this.#styles.set(socket, style)
+  }
+
+  readonly #styles = new WeakMap<Socket, SlowStyle>()
+
+  stop(): void {
+    this.#isStopped = true
+    clearInterval(this.#timer)
+    for (const socket of this.#open) socket.destroy()
+  }
+
+  #drip(): void {
+    for (const socket of this.#open) {
+      const style = this.#styles.get(socket)
+      if (style === 'headers' || style === 'body') socket.write('1')
+      // Who does not read sees no end of the connection; writing finds out.
+      if (style === 'answer') socket.write('\r\n')
+    }
+  }
+}
+
+export interface GoodOutcome {
+  readonly latenciesMs: readonly number[]
+  readonly wrong: readonly string[]
+}
+
+/** Lookups on connections that are kept, one after another, for a time. */
+export async function goodClients(port: number, clients: number, forMs: number): Promise<GoodOutcome> {
+  const until = performance.now() + forMs
+  const latenciesMs: number[] = []
+  const wrong: string[] = []
+  const run = async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    while (performance.now() < until) {
+      const startedAt = performance.now()
+      try {
+        const { status, text } = await ask({ ...LOOKUP, port, agent })
+        if (status !== 200) wrong.push(`${status} ${text}`)
+        latenciesMs.push(performance.now() - startedAt)
+      } catch (error) {
+        wrong.push(String(error))
+      }
+    }
+    agent.destroy()
+  }
+  await Promise.all(Array.from({ length: clients }, run))
+  return { latenciesMs, wrong }
+}
+
+export function percentile(values: readonly number[], part: number): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))]!
+}
