@@ -21,12 +21,18 @@ export const FEATURE_TYPES: readonly FeastType[] = [Int64, Float64, Float32, Str
 export interface BenchView {
   readonly name: string
   readonly features: number
+  /** Number of its first feature; default 0. Names say the number, and the number the type. */
+  readonly firstFeature?: number
   /** Path below the repo. */
   readonly parquet: string
 }
 
 export function featureName(index: number): string {
   return `f${String(index).padStart(3, '0')}`
+}
+
+export function featureType(index: number): FeastType {
+  return FEATURE_TYPES[index % FEATURE_TYPES.length]!
 }
 
 const user = entity({ name: 'user', joinKey: 'user_id', valueType: Int64 })
@@ -52,15 +58,15 @@ entity_key_serialization_version: 3
 `,
   )
   const store = openFeatureStore(await loadRepoConfig({ chdir: path, env: {} }))
-  const definitions = views.map(({ name, features, parquet }) =>
+  const definitions = views.map(({ name, features, firstFeature = 0, parquet }) =>
     featureView({
       name,
       entities: [user],
       ttl: '30d',
       schema: Object.fromEntries(
         Array.from({ length: features }, (_, i) => [
-          featureName(i),
-          FEATURE_TYPES[i % FEATURE_TYPES.length]!,
+          featureName(firstFeature + i),
+          featureType(firstFeature + i),
         ]),
       ),
       source: fileSource({ name: `${name}_source`, path: parquet, timestampField: 'event_timestamp' }),

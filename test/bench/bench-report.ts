@@ -9,7 +9,7 @@ export interface BenchRow {
   /** For rates, where more is better. */
   readonly higherIsBetter?: boolean
   /** The least ratio that is wanted. */
-  readonly target?: number
+  readonly target?: number | undefined
 }
 
 /** Says one row as soon as it is known: a line of a table, or with `--json` one object. */
@@ -38,6 +38,16 @@ export class BenchReport {
     } else {
       const wanted = target === undefined ? '' : `  wanted ${target}x: ${ratio >= target ? 'met' : 'MISSED'}`
       console.log(line(name, figure(ours, unit), figure(rival, unit), `${ratio}x`, rivalName) + wanted)
+    }
+  }
+
+  /** Figures without a rival. */
+  measured(name: string, figures: Readonly<Record<string, number>>): void {
+    const all = Object.fromEntries(Object.entries(figures).map(([key, value]) => [key, round(value)]))
+    if (this.#json) console.log(JSON.stringify({ bench: this.bench, name, ...all }))
+    else {
+      const text = Object.entries(all).map(([key, value]) => `${key} ${value}`)
+      this.note(`${name}: ${text.join(', ')}`)
     }
   }
 

@@ -2,13 +2,14 @@ import { readdirSync, readFileSync } from 'node:fs'
 
 const TICKS_PER_SECOND = 100
 
-/** CPU seconds that a process and all it has started have taken so far (utime + stime; steps of 10 ms). */
+/** CPU seconds that a process and all it has started, ended ones too, have taken so far; in steps of 10 ms. */
 export function cpuSeconds(pid: number): number {
   let ticks = 0
   for (const one of family(pid)) {
     // The name of the program, in parentheses, may hold spaces.
     const fields = (read(`/proc/${one}/stat`) ?? '').split(') ')[1]?.split(' ')
-    if (fields) ticks += Number(fields[11]) + Number(fields[12])
+    // utime, stime, and both of children that have ended.
+    for (let i = 11; fields && i < 15; i++) ticks += Number(fields[i])
   }
   return ticks / TICKS_PER_SECOND
 }
