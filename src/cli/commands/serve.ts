@@ -27,9 +27,12 @@ interface ServeFlags {
 /** `feast serve`: until Ctrl-C or SIGTERM; then it ends what it has begun and exits with 0. */
 export async function serve(context: CliContext, _: readonly [], flags: ServeFlags): Promise<void> {
   const { openServerLog } = await import('../../server/server-log.js')
-  const log = await openServerLog(context.globals.logLevel, { accessLog: flags.accessLog })
-  process.once('exit', log.flush)
   const workers = flags.workers === -1 ? 2 * availableParallelism() + 1 : flags.workers
+  const log = await openServerLog(context.globals.logLevel, {
+    accessLog: flags.accessLog,
+    isShared: workers > 1,
+  })
+  process.once('exit', log.flush)
   if (workers <= 1) return serveAlone(context, flags, log)
   const { isWorker } = (await import('node:cluster')).default
   return isWorker ? serveAsWorker(context, flags, log) : superviseWorkers(context, flags, log, workers)
