@@ -9,6 +9,7 @@ import { silentLogger } from '../../src/core/logger.js'
 import type { ValueType } from '../../src/core/value-type.js'
 import { openOnlineStore } from '../../src/online-stores/index.js'
 import type { OnlineStore, OnlineTable } from '../../src/online-stores/online-store.js'
+import { readCells } from '../online-stores/read-cells.js'
 import { hasRedis, NO_REDIS, RedisServer } from '../redis-server.js'
 import { temporaryFolder } from './our-feast.js'
 import { type Random, seededRandom } from './random.js'
@@ -134,7 +135,7 @@ if (!hasRedis) {
         features: TABLE.features.map((feature) => ({ view: TABLE.name, feature })),
         views: [TABLE.name],
       }
-      const found = await ours.prepareRead(shape).read(ids.map(keyOf))
+      const found = await readCells(ours, shape, ids.map(keyOf))
       expect(found.map((row) => row.map((cell) => cell?.toString('hex')))).toEqual(
         ids.map((id) => {
           const { cells, at } = model.get(id)!
