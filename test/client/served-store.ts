@@ -17,6 +17,7 @@ import { field } from '../../src/core/field.js'
 import { silentLogger } from '../../src/core/logger.js'
 import type { FeastType } from '../../src/core/value-type.js'
 import type { FeatureStore } from '../../src/feature-store/feature-store.js'
+import type { Tls } from '../../src/server/http/app.js'
 import { startServer } from '../../src/server/serve.js'
 import { openOurs, repoOf } from '../compat/our-feast.js'
 import * as definitions from './client-repo.js'
@@ -41,6 +42,7 @@ export interface TypedCells {
 /** The tests' project on SQLite (or what the YAML says), applied and served over HTTP and gRPC by this process. */
 export async function serveStore(
   onlineStore = '{ type: sqlite, path: data/online.db }',
+  tls?: Tls,
 ): Promise<ServedStore> {
   const folder = mkdtempSync(join(tmpdir(), 'feast-client-'))
   mkdirSync(join(folder, 'data'))
@@ -56,7 +58,7 @@ export async function serveStore(
   const repo = repoOf(definitions, 'client-repo.ts')
   const store = await openOurs(folder, repo)
   await store.apply(repo, { skipSourceValidation: true })
-  const server = await startServer({ store, log, port: 0, grpcPort: 0, drainSeconds: 1 })
+  const server = await startServer({ store, log, port: 0, grpcPort: 0, drainSeconds: 1, ...(tls && { tls }) })
   return {
     store,
     schema: clientSchema({ registry: await store.registry(), project: 'demo', versioning: false }),
