@@ -1,10 +1,11 @@
-import { createServer, connect as netConnect, type Server, type Socket } from 'node:net'
+import { createServer, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterEach, expect, it } from '@jest/globals'
 import { isFeastError, messageOf } from '../../src/core/errors.js'
 import type { OnlineStore } from '../../src/online-stores/online-store.js'
 import { RedisAsker, RedisServer, until } from '../redis-server.js'
+import { passOn, TcpProxy } from '../tcp-proxy.js'
 import { describeWithRedis, firstValues, hexOf, key, openRedis, row, STATS, T0 } from './redis-open.js'
 
 const cleanup: (() => Promise<unknown> | unknown)[] = []
@@ -34,44 +35,10 @@ const outcome = (work: Promise<unknown>) =>
     (error) => (isFeastError(error) ? error.code : `not a FeastError: ${messageOf(error)}`),
   )
 
-/** Passes bytes on until it is told to do something else. */
-class Proxy {
-  readonly #server: Server
-  readonly #sockets = new Set<Socket>()
-  /** What happens to a chunk of an answer. */
-  answer: (chunk: Buffer, client: Socket) => void = (chunk, client) => void client.write(chunk)
-
-  private constructor(target: number) {
-    this.#server = createServer((client) => {
-      const upstream = netConnect(target, '127.0.0.1')
-      for (const socket of [client, upstream]) {
-        this.#sockets.add(socket)
-        socket.on('error', () => {})
-        socket.on('close', () => {
-          client.destroy()
-          upstream.destroy()
-        })
-      }
-      client.pipe(upstream)
-      upstream.on('data', (chunk: Buffer) => this.answer(chunk, client))
-    })
-  }
-
-  static async to(target: number): Promise<Proxy> {
-    const proxy = new Proxy(target)
-    await new Promise<void>((listening) => proxy.#server.listen(0, '127.0.0.1', listening))
-    cleanup.push(() => proxy.close())
-    return proxy
-  }
-
-  get address(): string {
-    return `127.0.0.1:${(this.#server.address() as { port: number }).port}`
-  }
-
-  close(): void {
-    for (const socket of this.#sockets) socket.destroy()
-    this.#server.close()
-  }
+async function proxyTo(target: number): Promise<TcpProxy> {
+  const proxy = await TcpProxy.to(target)
+  cleanup.push(() => proxy.close())
+  return proxy
 }
 
 describeWithRedis('Redis away', () => {
@@ -261,7 +228,7 @@ describeWithRedis('a connection that breaks', () => {
     const ids = Array.from({ length: 40 }, (_, id) => id)
     for (const id of ids) await write(direct, id, id * 1000)
     const expected = ids.map((id) => hexOf(id * 1000))
-    const proxy = await Proxy.to(server.port)
+    const proxy = await proxyTo(server.port)
     const store = await open({ connection_string: `${proxy.address},socket_timeout=20` })
     expect(await firstValues(store, ids)).toEqual(expected)
     for (const bytes of [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 50, 333, 600]) {
@@ -280,9 +247,27 @@ describeWithRedis('a connection that breaks', () => {
     }
   })
 
+  it('because its answers are out of step: what was asked is asked again', async () => {
+    const server = await startServer()
+    const direct = await open({ connection_string: server.address })
+    for (const id of [1, 2, 3]) await write(direct, id, id)
+    const proxy = await proxyTo(server.port)
+    const store = await open({ connection_string: `${proxy.address},socket_timeout=20` })
+    expect(await firstValues(store, [1])).toEqual([hexOf(1)])
+    let changed = 0
+    proxy.answer = (chunk, client) => {
+      const text = chunk.toString('latin1')
+      const isRows = changed === 0 && text.includes('*2\r\n')
+      if (isRows) changed++
+      client.write(Buffer.from(isRows ? text.replace('*2\r\n', '*1\r\n') : text, 'latin1'))
+    }
+    expect(await firstValues(store, [1, 2, 3])).toEqual([1, 2, 3].map(hexOf))
+    expect(changed).toBe(1)
+  })
+
   it('during a write: the row is in, once and right', async () => {
     const server = await startServer()
-    const proxy = await Proxy.to(server.port)
+    const proxy = await proxyTo(server.port)
     const store = await open({ connection_string: `${proxy.address},socket_timeout=20` })
     await write(store, 0, 0)
     for (let value = 1; value <= 10; value++) {
@@ -294,7 +279,7 @@ describeWithRedis('a connection that breaks', () => {
       }
       await write(store, 1, value, T0 + BigInt(value))
       expect(isCut).toBe(true)
-      proxy.answer = (chunk, client) => void client.write(chunk)
+      proxy.answer = passOn
       expect(await firstValues(store, [1])).toEqual([hexOf(value)])
     }
   })

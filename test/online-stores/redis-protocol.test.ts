@@ -100,6 +100,18 @@ describe('RESP', () => {
     expect(() => parser.push(Buffer.from(text))).toThrow(/byte/)
   })
 
+  it('never takes a text that was cut short for one that goes on with the next', () => {
+    for (const cut of ['$5\r\nhe\r\n*1\r\n$5\r\nworld\r\n', '*1\r\n$5\r\nhe\r\n*1\r\n$5\r\nworld\r\n']) {
+      const found: unknown[] = []
+      const parser = new ReplyParser(
+        (reply) => void found.push(reply),
+        () => 1,
+      )
+      expect(() => parser.push(Buffer.from(cut))).toThrow(/where a text should end/)
+      expect(found).toEqual([])
+    }
+  })
+
   it.each(['hello\r\n', '$x\r\n', '*1\r\nHTTP/1.1 400\r\n', ':1x\r\n'])('refuses %j', (text) => {
     const parser = new ReplyParser(() => {})
     expect(() => parser.push(Buffer.from(text))).toThrow(/byte/)

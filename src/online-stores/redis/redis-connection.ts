@@ -2,7 +2,7 @@ import net from 'node:net'
 import tls from 'node:tls'
 import { feastError, messageOf } from '../../core/errors.js'
 import { IN_TIME, isPassing, NodeUnavailable, replyError, storeName } from './redis-failure.js'
-import { ErrorReply, encodeCommand, type Reply, ReplyParser } from './resp.js'
+import { ErrorReply, encodeCommand, type Reply, ReplyParser, RowReply } from './resp.js'
 
 export interface RedisAddress {
   readonly host: string
@@ -197,6 +197,10 @@ export class RedisConnection {
       this.close('it answered what nobody asked')
       return
     }
+    if (pending.rowCells > 0 && !fitsRows(reply)) {
+      this.close('its answer to HMGET has not one value per field')
+      return
+    }
     pending.replies?.push(reply)
     if (--pending.left > 0) return
     this.#pendingBytes -= pending.bytes
@@ -259,6 +263,12 @@ export class RedisConnection {
       this.#socket.uncork()
     })
   }
+}
+
+/** Anything else belongs to another request, and so would all that follows. `OK` is the answer to ASKING. */
+function fitsRows(reply: Reply): boolean {
+  if (reply instanceof RowReply || reply instanceof ErrorReply) return true
+  return Buffer.isBuffer(reply) && reply.toString('latin1') === 'OK'
 }
 
 /** A server that answers at all is busy, not gone: reconnecting would only add to its load. */

@@ -122,17 +122,14 @@ export class ReplyParser {
       at += 2
       if (type === DOLLAR) {
         if (negative) this.#emit(null)
-        else if (number === 0) {
-          if (at + 2 > end) return this.#unfinished(start, end)
-          at += 2
-          this.#emit(EMPTY)
-        } else {
+        else {
           const next = at + number + 2
           if (next > end) {
             this.#needed = next - start
             return start
           }
-          this.#emit(bytes.subarray(at, at + number))
+          if (bytes[next - 2] !== CR) throw new Error(`byte ${bytes[next - 2]} where a text should end`)
+          this.#emit(number === 0 ? EMPTY : bytes.subarray(at, at + number))
           at = next
         }
       } else if (type === ASTERISK) {
@@ -181,6 +178,8 @@ export class ReplyParser {
       }
       places[place] = ++at
       at += length
+      // A text that was cut short must not borrow from the one behind it.
+      if (bytes[at] !== CR) return -1
       places[place + 1] = at
       at += 2
     }

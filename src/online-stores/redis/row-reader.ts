@@ -1,5 +1,5 @@
+import assert from 'node:assert'
 import { redisField } from '../../codec/field-hash.js'
-import { feastError } from '../../core/errors.js'
 import { rowOfCells } from '../online-row.js'
 import type { OnlineReader, OnlineRow, ReadShape } from '../online-store.js'
 import { inChunks } from './in-chunks.js'
@@ -38,8 +38,8 @@ export function rowReader(shape: ReadShape, options: RowReaderOptions): OnlineRe
     const rowCells = fields.length
     const replies = await client.run({ keys: routed, encode, channel: 'read', timeoutMs, rowCells })
     for (const reply of replies) {
-      if (reply instanceof RowReply) continue
-      throw reply instanceof ErrorReply ? replyError(options.describe, reply) : misanswered(options.describe)
+      if (reply instanceof ErrorReply) throw replyError(options.describe, reply)
+      assert(reply instanceof RowReply, 'the connection lets no other reply pass')
     }
     return replies as RowReply[]
   }
@@ -95,11 +95,4 @@ function encodeReads(
     at += tail.copy(out, at)
   }
   return out.subarray(0, at)
-}
-
-function misanswered(node: string): Error {
-  return feastError('ONLINE_STORE_FAILED', {
-    store: `Redis at ${node}`,
-    why: 'its answer to HMGET has not one value per field',
-  })
 }
