@@ -16,7 +16,7 @@ import type { LookupAnswer } from '../../serving/online-serving.js'
 import type { Admission } from '../admission.js'
 import type { AccessControl, Caller } from '../auth/access-control.js'
 import type { GrpcSpan, RequestTracer } from '../tracing.js'
-import type { GrpcMethod, UnaryMethod } from './grpc-method.js'
+import type { GrpcMethod } from './grpc-method.js'
 import { statusOf, type WireStatus, wireStatus } from './wire-status.js'
 
 /** Where a call came in, and what all calls of that connection share. */
@@ -41,9 +41,10 @@ const DECODERS: Readonly<Record<string, Sunzip>> = { gzip: promisify(gunzip), de
 const ACCEPTED = 'identity,gzip,deflate'
 
 const ANSWER_HEADERS = { ':status': 200, 'content-type': 'application/grpc' }
-const ANSWER_OPTIONS = { waitForTrailers: true }
+/** No client looks at the date, and making it costs 4 µs a call, a tenth of all that a call costs here. */
+const ANSWER_OPTIONS = { waitForTrailers: true, sendDate: false }
 const GOOD_TRAILERS = { 'grpc-status': '0' }
-const END = { endStream: true }
+const END = { endStream: true, sendDate: false }
 
 /** Bodies up to this size are copied behind their head, which costs less than a second write. */
 const COPIED_BYTES = 16_384
@@ -343,19 +344,19 @@ export class GrpcCall {
 
   /** Runs the handler, which asks whether the caller may do this. */
   async #dispatch(message: Buffer): Promise<void> {
+    const { method } = this
+    const admission = method.kind === 'unary' && method.isBounded ? this.owner.admission : undefined
+    let isAdmitted = false
     try {
-      if (this.method.kind === 'unary') this.#answer(await this.#ask(this.method, message))
-      else if (this.method.kind === 'watch') await this.method.open(message, this)
+      admission?.enter()
+      isAdmitted = true
+      if (method.kind === 'unary') this.#answer(await method.answer(message, this))
+      else if (method.kind === 'watch') await method.open(message, this)
     } catch (error) {
       this.fail(error)
+    } finally {
+      if (isAdmitted) admission?.leave()
     }
-  }
-
-  #ask(method: UnaryMethod, message: Buffer): Promise<Buffer> {
-    const { admission } = this.owner
-    if (!method.isBounded) return method.answer(message, this)
-    admission.enter()
-    return method.answer(message, this).finally(() => admission.leave())
   }
 
   sendTrailers(): void {
