@@ -23,8 +23,6 @@ export interface ServerLog {
   readonly logger: Logger
   /** Undefined where requests are not logged. */
   readonly access: ((line: AccessLine) => void) | undefined
-  /** Writes what is still held back, if that is possible within a second; at the end. */
-  flush(): void
 }
 
 const CHUNK_BYTES = 32_768
@@ -39,6 +37,7 @@ const LONGEST_PATH = 256
 /**
  * Access lines are gathered for up to 100 ms, then written together: 1 to 2 µs of CPU each instead of the 5 of a
  * call of pino that writes.
+ * What is held back when the process exits is written then, if that is possible within a second.
  * @param level of the command line: debug, info, warning, error or critical; access lines come at any of them
  */
 export async function openServerLog(
@@ -61,23 +60,20 @@ export async function openServerLog(
   const base = { pid: process.pid }
   const logger = pino({ level: PINO_LEVELS[level] ?? 'warn', base }, destination)
   const lines = new GatheredLines(chunkBytes, (text) => destination.write(text))
+  // Before pino's own, which would wait for a reader as long as that takes.
+  process.prependOnceListener('exit', () => {
+    endingSince = performance.now()
+    lines.flush()
+    try {
+      destination.flushSync()
+    } catch {
+      // Nobody reads it any more.
+    }
+    destination.destroy()
+  })
   return {
-    logger: {
-      debug: (details, message) => logger.debug(details, message),
-      info: (details, message) => logger.info(details, message),
-      warn: (details, message) => logger.warn(details, message),
-      error: (details, message) => logger.error(details, message),
-    },
+    logger,
     access: accessLog ? (line) => lines.add(accessText(line)) : undefined,
-    flush() {
-      endingSince = performance.now()
-      lines.flush()
-      try {
-        destination.flushSync()
-      } catch {
-        // Nobody reads it any more.
-      }
-    },
   }
 }
 

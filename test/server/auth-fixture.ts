@@ -51,7 +51,7 @@ export async function openGuarded({ auth, permissions = [], logger }: GuardedOpt
   const jobs = new MaterializeJobs({ store, logger: silentLogger, workers: 2 })
   const app = await createApp({
     store,
-    log: { logger: silentLogger, access: undefined, flush() {} },
+    log: { logger: silentLogger, access: undefined },
     metrics,
     jobs,
     admission,

@@ -189,7 +189,7 @@ export async function openFixture(options: FixtureOptions = {}): Promise<Fixture
   const jobs = new MaterializeJobs({ store, logger: silentLogger, workers: 2 })
   const app = await createApp({
     store,
-    log: options.log ?? { logger: silentLogger, access: undefined, flush: () => {} },
+    log: options.log ?? { logger: silentLogger, access: undefined },
     metrics,
     jobs,
     admission,

@@ -35,7 +35,7 @@ export async function openGrpcFixture(options: Partial<GrpcOptions> = {}): Promi
     metrics,
     admission,
     access: undefined,
-    log: { logger: silentLogger, access: undefined, flush() {} },
+    log: { logger: silentLogger, access: undefined },
     readiness: new Readiness(store),
     host: '127.0.0.1',
     port: 0,

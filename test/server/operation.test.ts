@@ -12,7 +12,7 @@ let fixture: Fixture
 
 beforeAll(async () => {
   const logger = { ...silentLogger, error: (details: object) => errors.push(details) }
-  const log = { logger, access: (line: AccessLine) => lines.push(line), flush: () => {} }
+  const log = { logger, access: (line: AccessLine) => lines.push(line) }
   fixture = await openFixture({ log })
   await writeRows(fixture)
   lines.length = 0

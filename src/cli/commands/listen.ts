@@ -13,7 +13,6 @@ export async function listen(context: CliContext, _: readonly [], flags: ListenF
   const { host, port } = hostAndPort(flags.address)
   const { openServerLog } = await import('../../server/server-log.js')
   const log = await openServerLog(context.globals.logLevel)
-  process.once('exit', log.flush)
   const [store, { startListening }] = await Promise.all([
     context.store({ registryTtlSeconds: flags.registry_ttl_sec, logger: log.logger }),
     import('../../server/listen.js'),

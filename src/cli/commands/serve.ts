@@ -32,7 +32,6 @@ export async function serve(context: CliContext, _: readonly [], flags: ServeFla
     accessLog: flags.accessLog,
     isShared: workers > 1,
   })
-  process.once('exit', log.flush)
   if (workers <= 1) return serveAlone(context, flags, log)
   const { isWorker } = (await import('node:cluster')).default
   return isWorker ? serveAsWorker(context, flags, log) : superviseWorkers(context, flags, log, workers)
