@@ -1,6 +1,5 @@
 import { rowValueOf } from '../codec/row-value.js'
 import type { DecodedValue } from '../codec/value-decode.js'
-import type { Cell } from '../core/cell.js'
 import { feastError } from '../core/errors.js'
 import type { FeastType, ValueType } from '../core/value-type.js'
 
@@ -21,7 +20,7 @@ export function featureReader(
   return ({ valueType, cell }) => {
     if (cell === null) return null
     const value =
-      type && isStoredAs(type.valueType, valueType) ? typed(cell, type) : rowValueOf(cell, { valueType })
+      type && isStoredAs(type.valueType, valueType) ? rowValueOf(cell, type) : rowValueOf(cell, { valueType })
     return numbers ? numbers(value) : value
   }
 }
@@ -34,10 +33,6 @@ const STORED: Partial<Record<ValueType, ValueType>> = { PDF_BYTES: 'BYTES', IMAG
 
 function isWhole(valueType: ValueType): boolean {
   return valueType === 'INT64' || valueType === 'INT32'
-}
-
-function typed(cell: Cell, type: FeastType): unknown {
-  return type.valueType === 'INT64' && typeof cell === 'number' ? BigInt(cell) : rowValueOf(cell, type)
 }
 
 /** @throws INVALID_VALUE for one that a number would round */

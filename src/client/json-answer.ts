@@ -1,5 +1,6 @@
 import { jsonCellReader } from '../codec/json-cell.js'
 import { rowValueOf } from '../codec/row-value.js'
+import { NULL_SECONDS } from '../codec/value.js'
 import { isFeastError, messageOf } from '../core/errors.js'
 import { FIELD_STATUSES, type FieldStatus } from '../core/field-status.js'
 import { tryParseInstant } from '../core/instant.js'
@@ -83,9 +84,11 @@ function valueReader(
   const finish = int64 === 'number' ? (value: unknown) => safeNumbers(name, value) : (value: unknown) => value
   if (type === undefined || SELF_TYPED.includes(type.valueType)) return (value) => finish(plain(value))
   const read = jsonCellReader(type, `"${name}"`)
+  const isTime = type.valueType.startsWith('UNIX_TIMESTAMP')
   return (value) => {
     try {
-      return finish(rowValueOf(read(plain(value)), type))
+      const given = plain(value)
+      return finish(rowValueOf(read(isTime ? withoutNullTimes(given) : given), type))
     } catch (error) {
       // The view may have had another type when the value was written.
       if (!isFeastError(error, 'INVALID_VALUE')) throw error
@@ -101,6 +104,11 @@ function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain)
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, plain(one)]))
+}
+
+function withoutNullTimes(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutNullTimes)
+  return value === NULL_SECONDS ? null : value
 }
 
 function statusOf(text: string): FieldStatus {

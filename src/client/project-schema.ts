@@ -86,11 +86,13 @@ export interface MapValue<Int> {
   readonly [key: string]: MapItem<Int>
 }
 
-/** The value of a type, as the client gives it; null apart. */
+/** The value of a type, as the client gives it; null apart. Only instants may be null within a list. */
 export type ValueOfSpec<Spec, Int> = Spec extends keyof Scalars<Int>
   ? Scalars<Int>[Spec]
   : Spec extends `${infer Element}_LIST` | `${infer Element}_SET`
-    ? readonly (Element extends 'VALUE' ? unknown : ValueOfSpec<Element, Int>)[]
+    ? readonly (Element extends 'VALUE'
+        ? unknown
+        : ValueOfSpec<Element, Int> | (Element extends 'UNIX_TIMESTAMP' ? null : never))[]
     : Spec extends { readonly element: infer Element }
       ? readonly (ValueOfSpec<Element, Int> | null)[]
       : Spec extends { readonly valueType: 'STRUCT_LIST'; readonly fields: infer Fields }

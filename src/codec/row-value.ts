@@ -2,14 +2,21 @@ import type { Cell, ZonedCell } from '../core/cell.js'
 import { microsOf } from '../core/instant.js'
 import { type FeastType, typeText } from '../core/value-type.js'
 import { elementOf } from './element-type.js'
+import { NULL_SECONDS } from './value.js'
+
+const NULL_MICROS = NULL_SECONDS * 1_000_000n
 
 /** A cell as an on demand function sees it: instants as Date, INT64 as bigint, the rest as the cell holds it. */
 export function rowValueOf(cell: Cell, type: FeastType): unknown {
   if (cell === null) return null
   switch (type.valueType) {
+    // Inside a struct the bytes do not tell INT32 from INT64, and Python may have written either for a float.
     case 'INT32':
-      // Inside a struct the bytes do not tell INT32 from INT64.
+    case 'DOUBLE':
+    case 'FLOAT':
       return Number(cell)
+    case 'INT64':
+      return Number.isInteger(cell) ? BigInt(cell as number) : cell
     case 'UNIX_TIMESTAMP':
       return dateOf(cell as bigint | Date)
     case 'ZONED_TIMESTAMP':
@@ -133,9 +140,10 @@ function isPlain(value: unknown): value is Readonly<Record<string, unknown>> {
   )
 }
 
-function dateOf(micros: bigint | Date): Date {
+/** null where Feast wrote a null as the earliest instant there is. */
+function dateOf(micros: bigint | Date): Date | null {
   if (micros instanceof Date) return micros
-  return new Date(Math.floor(Number(micros) / 1000))
+  return micros === NULL_MICROS ? null : new Date(Math.floor(Number(micros) / 1000))
 }
 
 function described(value: unknown): string {
