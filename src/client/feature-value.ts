@@ -1,27 +1,32 @@
 import { rowValueOf } from '../codec/row-value.js'
-import type { DecodedValue } from '../codec/value-decode.js'
+import { commonTypeAt, decodeCommonAt, decodeValueAt } from '../codec/value-decode.js'
 import { feastError } from '../core/errors.js'
 import type { FeastType, ValueType } from '../core/value-type.js'
 
 /** How INT64 is given: exactly, or as the number that it is exactly. */
 export type Int64Form = 'bigint' | 'number'
 
+/** Reads the Value in `bytes[start..end)`. */
+export type ValueReader = (bytes: Buffer, start: number, end: number) => unknown
+
 /**
  * Reads what an answer holds as what the program gets. A value that was written while its view had another type
  * comes as what it is.
  * @param type as the schema has it, if there is one
  */
-export function featureReader(
-  name: string,
-  type: FeastType | undefined,
-  int64: Int64Form,
-): (decoded: DecodedValue) => unknown {
-  const numbers = int64 === 'number' ? (value: unknown) => safeNumbers(name, value) : undefined
-  return ({ valueType, cell }) => {
+export function featureReader(name: string, type: FeastType | undefined, int64: Int64Form): ValueReader {
+  const asNumbers = int64 === 'number'
+  return (bytes, start, end) => {
+    if (start === end) return null
+    if (type === undefined || commonTypeAt(bytes, start) === type.valueType) {
+      const common = decodeCommonAt(bytes, start, end)
+      if (common !== undefined) return asNumbers ? safeNumbers(name, common) : common
+    }
+    const { valueType, cell } = decodeValueAt(bytes, start, end)
     if (cell === null) return null
-    const value =
-      type && isStoredAs(type.valueType, valueType) ? rowValueOf(cell, type) : rowValueOf(cell, { valueType })
-    return numbers ? numbers(value) : value
+    const shown = type && isStoredAs(type.valueType, valueType) ? type : { valueType }
+    const value = rowValueOf(cell, shown)
+    return asNumbers ? safeNumbers(name, value) : value
   }
 }
 

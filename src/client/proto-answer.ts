@@ -1,12 +1,13 @@
 import { decodeTimestamp } from '../codec/timestamp.js'
-import { decodeValueAt, readable } from '../codec/value-decode.js'
+import { readable } from '../codec/value-decode.js'
 import { BYTES, eachField, eachPacked, readText, readVarint32, VARINT } from '../codec/wire.js'
 import { feastError } from '../core/errors.js'
 import { FIELD_STATUSES, type FieldStatus } from '../core/field-status.js'
+import type { ValueReader } from './feature-value.js'
 import { LazyColumn, type OnlineColumn } from './online-features.js'
 
-/** Reads a decoded Value of the column of this name. */
-export type ReaderOf = (name: string) => (decoded: ReturnType<typeof decodeValueAt>) => unknown
+/** The reader of the values of the column of this name. */
+type ReaderOf = (name: string) => ValueReader
 
 /**
  * The columns of a `feast.serving.GetOnlineFeaturesResponse`, decoded one by one as they are asked for. They keep
@@ -55,7 +56,7 @@ function protoColumn(name: string, vector: Vector, readerOf: ReaderOf): OnlineCo
   return new LazyColumn(name, {
     values() {
       const read = readerOf(name)
-      return eachMessage(name, vector, VALUES, (start, end) => read(decodeValueAt(bytes, start, end)))
+      return eachMessage(name, vector, VALUES, (start, end) => read(bytes, start, end))
     },
     statuses: () => readStatuses(name, vector),
     eventTimestamps: () =>

@@ -24,6 +24,56 @@ export function decodeValueAt(bytes: Buffer, start: number, end: number): Decode
   return start === end ? ABSENT : decodeIn(bytes, start, end)
 }
 
+/** By the tag with which a Value of the type begins. */
+const COMMON_TYPES: Readonly<Record<number, ValueType>> = {
+  18: 'STRING',
+  32: 'INT64',
+  41: 'DOUBLE',
+  53: 'FLOAT',
+  56: 'BOOL',
+}
+
+/** The type of the Value at `start`, if {@link decodeCommonAt} knows it. */
+export function commonTypeAt(bytes: Buffer, start: number): ValueType | undefined {
+  return COMMON_TYPES[bytes[start]!]
+}
+
+/**
+ * What {@link decodeValueAt} decodes, for the most common types written in the usual way, without a walk over
+ * fields and an object for the result: a third of the time. undefined for every other.
+ */
+export function decodeCommonAt(
+  bytes: Buffer,
+  start: number,
+  end: number,
+): number | bigint | boolean | string | undefined {
+  switch (bytes[start]) {
+    case 0x20:
+      return isVarint(bytes, start + 1, end) ? readInt64(bytes, start + 1, end) : undefined
+    case 0x29:
+      return end - start === 9 ? bytes.readDoubleLE(start + 1) : undefined
+    case 0x35:
+      return end - start === 5 ? bytes.readFloatLE(start + 1) : undefined
+    case 0x38:
+      return end - start === 2 && bytes[start + 1]! < 2 ? bytes[start + 1] === 1 : undefined
+    case 0x12:
+      // One length byte, and the text is all there is.
+      return bytes[start + 1]! < 0x80 && bytes[start + 1] === end - start - 2
+        ? readText(bytes, start + 2, end)
+        : undefined
+    default:
+      return undefined
+  }
+}
+
+/** One number, and nothing after it. */
+function isVarint(bytes: Buffer, start: number, end: number): boolean {
+  const last = end - 1
+  if (last < start || last - start > 9 || bytes[last]! >= 0x80) return false
+  for (let at = start; at < last; at++) if (bytes[at]! < 0x80) return false
+  return true
+}
+
 /** Runs a reader of Value bytes; what is malformed becomes BYTES_UNREADABLE. */
 export function readable<T>(read: () => T): T {
   try {
