@@ -58,6 +58,19 @@ describeWithRedis('Redis away', () => {
     expect(await firstValues(store, [1])).toEqual([hexOf(7)])
   })
 
+  it('long ago is forgotten: all of the first who ask again are answered', async () => {
+    const server = await startServer(['--appendonly', 'yes', '--appendfsync', 'always'])
+    const store = await open({ connection_string: `${server.address},socket_timeout=1` })
+    await write(store, 1, 5)
+    await server.kill()
+    for (let i = 0; i < 2; i++)
+      expect(await outcome(firstValues(store, [1]))).toBe('ONLINE_STORE_UNAVAILABLE')
+    await server.restart()
+    await sleep(1000)
+    const reads = await Promise.all(Array.from({ length: 20 }, () => outcome(firstValues(store, [1]))))
+    expect(reads).toEqual(reads.map(() => 'done'))
+  })
+
   it('for a moment is not noticed by those who have the time', async () => {
     const server = await startServer(['--appendonly', 'yes', '--appendfsync', 'always'])
     const store = await open({ connection_string: `${server.address},socket_timeout=20` })

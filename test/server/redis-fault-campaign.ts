@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from '@jest/globals'
 import type { Random } from '../compat/random.js'
+import { type RedisFault, redisFaults } from '../redis-faults.js'
 import { RedisAsker, RedisServer, startSentinels, until } from '../redis-server.js'
 import { TcpProxy } from '../tcp-proxy.js'
 import { makeStore } from './fixture.js'
 import { type LoadCounts, LookupLoad } from './lookup-load.js'
-import { type RedisFault, redisFaults } from './redis-faults.js'
 import { type ServingProcess, startServing } from './serving-process.js'
 
 export interface FaultOutcome {

@@ -59,6 +59,8 @@ export class RedisLink {
     if (this.#closed) {
       return Promise.reject(new NodeUnavailable(this.node, 'the store was closed', 0))
     }
+    // Nobody has asked for long: how it was then says nothing of now.
+    if (Date.now() > this.#nextTry + MAX_DELAY_MS && !this.#opening) this.#failure = undefined
     if (this.#failure && (this.#opening || Date.now() < this.#nextTry)) return Promise.reject(this.#failure)
     if (this.#opening) return this.#opening
     this.#opening = this.#open(() => this.#lost())

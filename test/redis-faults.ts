@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
-import type { Random } from '../compat/random.js'
-import type { RedisServer } from '../redis-server.js'
-import { passOn, type TcpProxy } from '../tcp-proxy.js'
+import type { Random } from './compat/random.js'
+import type { RedisServer } from './redis-server.js'
+import { passOn, type TcpProxy } from './tcp-proxy.js'
 
 /** What can happen to Redis, or on the way to it. */
 export interface RedisFault {
