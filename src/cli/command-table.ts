@@ -376,6 +376,18 @@ const LOOK: readonly CommandSpec[] = [
     load: async () => (await viewCommand()).listVersions,
   },
   {
+    name: 'permissions check',
+    summary: 'List what no permission speaks of',
+    options: [json],
+    load: async () => (await import('./commands/permissions.js')).checkPermissions,
+  },
+  {
+    name: 'permissions list-roles',
+    summary: 'List the roles that permissions name',
+    options: [['-v, --verbose', 'and what each of them may do'], json],
+    load: async () => (await import('./commands/permissions.js')).listRoles,
+  },
+  {
     name: 'features list',
     summary: 'List every feature',
     options: [['--output <format>', 'how to print', { words: ['table', 'json'], fallback: 'table' }], json],

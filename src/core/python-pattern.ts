@@ -4,7 +4,8 @@ const kept = new Map<string, RegExp | string>()
 
 /**
  * A Python regular expression as one of ours that matches what `re.fullmatch` matches; or why it is none. What
- * would mean something else here (back references, conditions, inner flags, atomic groups) is refused.
+ * would mean something else here (back references, conditions, inner flags, comments, atomic and possessive
+ * repetition, repeated lookarounds) is refused.
  */
 export function pythonPattern(pattern: string): RegExp | string {
   let compiled = kept.get(pattern)
@@ -19,6 +20,8 @@ export function pythonPattern(pattern: string): RegExp | string {
 function compile(pattern: string): RegExp | string {
   try {
     const { text, flags } = new Translation(pattern).run()
+    // By itself first: a stray parenthesis must not close the one that holds it to the whole name.
+    new RegExp(text, `v${flags}`)
     return new RegExp(`^(?:${text})$`, `v${flags}`)
   } catch (error) {
     return error instanceof Error ? error.message : String(error)
@@ -43,6 +46,7 @@ class Translation {
   readonly #chars: readonly string[]
   #at = 0
   #flags = ''
+  readonly #names = new Set<string>()
 
   constructor(pattern: string) {
     this.#chars = [...pattern]
@@ -121,12 +125,10 @@ class Translation {
   #group(): string {
     if (!this.#takeIf('?')) return '(?:'
     for (const look of [':', '=', '!', '<=', '<!']) if (this.#takeIf(look)) return `(?${look}`
-    if (this.#takeIf('#')) {
-      while (this.#take() !== ')');
-      return ''
-    }
     const name = /^P<[\p{L}_][\p{L}\p{N}_]*>/u.exec(this.#chars.slice(this.#at).join(''))
+    if (name !== null && this.#names.has(name[0])) throw new Error(`two groups have the name ${name[0]}`)
     if (name === null) throw new Error(`"(?${this.#chars[this.#at] ?? ''}" is not supported`)
+    this.#names.add(name[0])
     this.#at += [...name[0]].length
     return '(?:'
   }
@@ -146,11 +148,12 @@ class Translation {
     return literal(this.#escapedCharacter(char))
   }
 
+  /** Within a lookahead, so that it cannot be repeated here either. In Python, `\B` is not in an empty text. */
   #wordBoundary(char: string): string {
     const word = `[${this.#classes()['w']}]`
     return char === 'b'
-      ? `(?:(?<=${word})(?!${word})|(?<!${word})(?=${word}))`
-      : `(?:(?<=${word})(?=${word})|(?<!${word})(?!${word}))`
+      ? `(?=(?<=${word})(?!${word})|(?<!${word})(?=${word}))`
+      : `(?!^$)(?=(?<=${word})(?=${word})|(?<!${word})(?!${word}))`
   }
 
   #escapedCharacter(char: string): string {

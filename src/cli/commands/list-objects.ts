@@ -118,6 +118,25 @@ const LISTINGS: Partial<Record<RecordKind, Listing>> = {
         tags,
       })),
   },
+  permission: {
+    headers: ['NAME', 'TYPES', 'NAME_PATTERNS', 'ACTIONS', 'ROLES', 'REQUIRED_TAGS'],
+    rows: (registry, project) =>
+      registry
+        .permissions(project)
+        .map(({ name, types, namePatterns, actions, policy, requiredTags, tags }) => ({
+          cells: [
+            name,
+            types.join(', '),
+            namePatterns.join(', ') || '-',
+            actions.join(', '),
+            (policy.kind === 'roles' ? [...policy.roles].sort().join(', ') : '') || '-',
+            Object.entries(requiredTags)
+              .map((tag) => tag.join(' : '))
+              .join(', ') || '-',
+          ],
+          tags,
+        })),
+  },
 }
 
 function viewRow(registry: Registry, project: string, view: StoredView | OnDemandFeatureView): Listed {
@@ -190,18 +209,6 @@ const RECORD_LISTINGS: Partial<
   labelView: {
     headers: ['NAME', 'ENTITIES', 'CONFLICT_POLICY'],
     cells: (spec) => [words(spec['entities']) || 'n/a', String(spec['conflictPolicy'] ?? 'LAST_WRITE_WINS')],
-  },
-  permission: {
-    headers: ['NAME', 'TYPES', 'NAME_PATTERNS', 'ACTIONS', 'ROLES', 'REQUIRED_TAGS'],
-    cells: (spec) => [
-      words(spec['types']),
-      words(spec['namePatterns']),
-      words(spec['actions']),
-      words(
-        (spec['policy'] as { roleBasedPolicy?: { roles?: unknown } } | undefined)?.roleBasedPolicy?.roles,
-      ),
-      JSON.stringify(spec['requiredTags'] ?? {}),
-    ],
   },
 }
 

@@ -169,6 +169,8 @@ class SnapshotAccess {
 
   /** Views of the references, with those that on demand views among them are computed from. */
   viewsOf(features: readonly string[]): ReadonlySet<string> {
+    const nul = features.find((ref) => ref.includes('\0'))
+    if (nul !== undefined) throw feastError('INVALID_FEATURE_REF', { ref: nul })
     const asked = new Set(features.map((ref) => parseFeatureRef(ref).view))
     const views = new Set(asked)
     for (const name of asked) {
@@ -225,8 +227,8 @@ const MAX_GRANTED_LENGTH = 4_000_000
 const rights = new WeakMap<Caller, string>()
 
 /**
- * Callers of equal rights share what was decided. References of a request that is answered hold no NUL, so no
- * other list of as many makes the same text.
+ * Callers of equal rights share what was decided. What was granted holds no NUL, so no other list of as many
+ * references makes the same text.
  */
 function keyOf(caller: Caller, { features = [], featureService }: LookupShape): string {
   let held = rights.get(caller)
