@@ -14,8 +14,9 @@ export interface SlowCounts {
   longestMs: number
 }
 
-/** With these features, an answer of 12 MB: more than the kernel takes from a server for a client that does not read. */
-const ROWS = 24_000
+/** With these features, 16 answers of half a MB: more than the kernel takes from a server for one that does not read. */
+const ROWS = 1000
+const PIPELINED = 16
 const FEATURES = [
   'conv_rate',
   'acc_rate',
@@ -36,7 +37,7 @@ const OPENINGS: Readonly<Record<SlowStyle, string>> = {
   idle: '',
   headers: 'POST /get-online-features HTTP/1.1\r\nhost: x\r\nx-slow: ',
   body: 'POST /get-online-features HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n{"features":[',
-  answer: wholeRequest(),
+  answer: wholeRequest().repeat(PIPELINED),
 }
 
 function wholeRequest(): string {
