@@ -382,6 +382,7 @@ describeWithRedis('who may come in', () => {
     ]
     await server.call('ACL', 'SETUSER', 'app', 'on', `>${SECRET}`, '~*', '-@all', ...rights)
     await server.call('ACL', 'SETUSER', 'reader', 'on', `>${SECRET}`, '~*', '-@all', '+hmget')
+    await server.call('ACL', 'SETUSER', 'caller', 'on', `>${SECRET}`, '~*', '-@all', '+eval', '+evalsha')
     const app = await open({
       connection_string: `${server.address},username=app,password=${SECRET}`,
       key_ttl_seconds: 100,
@@ -393,6 +394,9 @@ describeWithRedis('who may come in', () => {
     const error = await write(reader, 1, 6, T0 + 1n).catch((failed) => failed)
     expect(isFeastError(error, 'ONLINE_STORE_FAILED')).toBe(true)
     expect(messageOf(error)).toMatch(/NOPERM.*Grant its user/)
+    const caller = await open({ connection_string: `${server.address},username=caller,password=${SECRET}` })
+    const inScript = await write(caller, 1, 6, T0 + 1n).catch((failed) => failed)
+    expect(messageOf(inScript)).toMatch(/can't run this command.*Grant its user/)
     await app.teardown([STATS])
     expect(await server.call('DBSIZE')).toBe(0)
   })

@@ -44,6 +44,7 @@ export function codeOf({ code, message }: ErrorReply): string {
   const inner = /@user_script: ?\d+: -?([A-Z]{3,}) /.exec(message)?.[1]
   if (inner !== undefined) return inner
   if (message.includes("command not allowed when used memory > 'maxmemory'")) return 'OOM'
+  if (message.includes("user executing the script can't run this command")) return 'NOPERM'
   return /max number of clients/i.test(message) ? 'BUSY' : code
 }
 
@@ -76,7 +77,7 @@ const MEND: Readonly<Record<string, string>> = {
   NOAUTH: CREDENTIALS,
   WRONGPASS: `${CREDENTIALS} to what the server expects`,
   NOPERM:
-    'Grant its user the commands HMGET, HSET, EXPIRE, EVAL, EVALSHA, HGET, SCAN, HKEYS, HDEL and UNLINK on the keys',
+    'Grant its user the commands HMGET, HGET, HSET, EVAL, EVALSHA, EXISTS, EXPIRE, SCAN, HKEYS, HDEL and UNLINK on the keys',
   WRONGTYPE:
     'Something else keeps its data under the key of an entity; give the store a database of its own (db=)',
   MISCONF: 'It refuses writes because it cannot save its data to disk',

@@ -7,19 +7,12 @@ export function openapiDocument(): Json {
     info: {
       title: 'Feature server',
       version: '0.66',
-      description: 'Looks up, writes and materializes online features. The protocol is that of Feast 0.66.',
+      description:
+        'Looks up, writes and materializes online features. The protocol is that of Feast 0.66. An answer names its ' +
+        'request in the header x-request-id, and an error its code in feast-error-code.',
     },
     paths: {
-      '/get-online-features': {
-        post: operation('Look up online features', 'GetOnlineFeaturesRequest', {
-          200: jsonResponse(
-            'One result per feature name, one value per entity row',
-            ref('OnlineFeaturesResponse'),
-          ),
-          404: feastError('Unknown feature view, feature, service, or request data is missing'),
-          413: feastError('Too many rows or features'),
-        }),
-      },
+      '/get-online-features': { post: lookupOperation() },
       '/push': {
         post: operation('Write rows to all views that a push source feeds', 'PushFeaturesRequest', {
           200: { description: 'Written; no body' },
@@ -38,12 +31,14 @@ export function openapiDocument(): Json {
       '/health': {
         get: {
           summary: 'Whether the server can answer',
+          security: [],
           responses: { 200: { description: 'It can' }, 503: { description: 'It cannot, or is stopping' } },
         },
       },
       '/ready': {
         get: {
           summary: 'Whether lookups can be answered: the registry can be read and the online store answers',
+          security: [],
           responses: {
             200: jsonResponse('They can', ref('Readiness')),
             503: jsonResponse('They cannot; says why', ref('Readiness')),
@@ -53,28 +48,79 @@ export function openapiDocument(): Json {
       '/metrics': {
         get: {
           summary: 'Metrics for Prometheus',
-          responses: { 200: { description: 'Text format', content: { 'text/plain': { schema: STRING } } } },
+          responses: {
+            200: { description: 'Text format', content: { 'text/plain': { schema: STRING } } },
+            401: UNAUTHENTICATED,
+          },
+        },
+      },
+      '/openapi.json': {
+        get: {
+          summary: 'This description',
+          security: [],
+          responses: { 200: jsonResponse('OpenAPI 3.1', { type: 'object' }) },
         },
       },
     },
-    components: { schemas: SCHEMAS },
+    // Both: with a token where the server asks for one, else without.
+    security: [{}, { token: [] }],
+    components: {
+      schemas: SCHEMAS,
+      securitySchemes: {
+        token: { type: 'http', scheme: 'bearer', description: 'Where auth is configured' },
+      },
+    },
   }
 }
 
-function operation(summary: string, body: string, responses: Json): Json {
+/** The one route that also speaks protobuf. */
+function lookupOperation(): Json {
+  const found = jsonResponse(
+    'One result per feature name, one value per entity row',
+    ref('OnlineFeaturesResponse'),
+  )
+  const { requestBody, ...json } = operation('Look up online features', 'GetOnlineFeaturesRequest', {
+    200: { ...found, content: { ...found.content, ...message('GetOnlineFeaturesResponse') } },
+    404: feastError('Unknown feature view, feature, service, or request data is missing'),
+  })
+  return {
+    ...json,
+    description:
+      'Also as messages of feast.serving, at both ends or at one: a body with Content-Type application/x-protobuf ' +
+      'is a GetOnlineFeaturesRequest, and Accept: application/x-protobuf asks for a GetOnlineFeaturesResponse. ' +
+      'Whoever sends a message gets one unless Accept says otherwise. Errors are JSON in any case.',
+    requestBody: {
+      ...requestBody,
+      content: { ...requestBody.content, ...message('GetOnlineFeaturesRequest') },
+    },
+  }
+}
+
+function message(name: string): Json {
+  return { 'application/x-protobuf': { schema: { description: `The message feast.serving.${name}` } } }
+}
+
+function operation(summary: string, body: string, responses: Json) {
   return {
     summary,
     requestBody: { required: true, content: { 'application/json': { schema: ref(body) } } },
     responses: {
       ...responses,
       400: feastError('The request cannot be answered'),
+      401: UNAUTHENTICATED,
+      403: feastError('The permissions of the registry do not let the caller do that'),
+      413: feastError('Too many bytes, rows, values or features'),
       422: {
         description: 'The body or a value in it is not what it must be',
         content: {
           'application/json': { schema: { anyOf: [ref('HTTPValidationError'), ref('FeastError')] } },
         },
       },
-      503: feastError('A store does not answer; try again'),
+      500: feastError('A fault of the server, which its log describes'),
+      503: {
+        ...feastError('A store does not answer, the server has too much to do, or is stopping; try again'),
+        headers: { 'Retry-After': { description: 'Seconds', schema: { type: 'integer' } } },
+      },
     },
   }
 }
@@ -107,7 +153,7 @@ function ref(name: string): Json {
   return { $ref: `#/components/schemas/${name}` }
 }
 
-function jsonResponse(description: string, schema: Json): Json {
+function jsonResponse(description: string, schema: Json) {
   return { description, content: { 'application/json': { schema } } }
 }
 
@@ -116,6 +162,10 @@ function feastError(description: string): Json {
 }
 
 const STRING: Json = { type: 'string' }
+const UNAUTHENTICATED: Json = {
+  ...jsonResponse('No valid bearer token, where auth is configured', object({ detail: STRING }, ['detail'])),
+  headers: { 'WWW-Authenticate': { description: 'Bearer', schema: STRING } },
+}
 const STRINGS: Json = { type: 'array', items: STRING }
 const OPTIONAL_STRING: Json = { anyOf: [STRING, { type: 'null' }] }
 const COLUMNS: Json = {
