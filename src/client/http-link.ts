@@ -1,3 +1,4 @@
+import { ERROR_CODE_KEY } from '../codec/grpc-wire.js'
 import type { Call } from './call.js'
 import { featureReader } from './feature-value.js'
 import { type HttpAnswer, type HttpRequest, type HttpTransport, refuseFailed } from './http-transport.js'
@@ -10,8 +11,8 @@ import type { Materialization, Reading, ServerLink, Write, WrittenColumn } from 
 
 const JSON_TYPE = 'application/json'
 const PROTOBUF_TYPE = 'application/x-protobuf'
-/** A server that reads no protobuf says so with one of these. */
-const NOT_UNDERSTOOD = [406, 415, 422]
+/** With which a server may say that it reads no protobuf; Python's fails on the bytes. */
+const NOT_UNDERSTOOD = [400, 406, 415, 422, 500]
 
 export interface HttpLinkOptions {
   readonly transport: HttpTransport
@@ -36,8 +37,8 @@ export class HttpLink implements ServerLink {
 
   async lookup(lookup: Lookup, reading: Reading, call: Call): Promise<readonly OnlineColumn<unknown>[]> {
     let answer = await this.#ask(lookup, this.#speaksProtobuf, call)
-    if (this.#speaksProtobuf && NOT_UNDERSTOOD.includes(answer.status)) {
-      // Perhaps another server by now; if it was the request that is wrong, this says so again.
+    if (this.#speaksProtobuf && isNotUnderstood(answer)) {
+      // Another server by now.
       this.#speaksProtobuf = false
       answer = await this.#ask(lookup, false, call)
     }
@@ -100,6 +101,11 @@ export class HttpLink implements ServerLink {
     const { transport, headers } = this.#options
     return transport.send({ ...request, headers: { ...request.headers, ...(await headers()) } }, call)
   }
+}
+
+/** A server that reads protobuf names the code of what is wrong. */
+function isNotUnderstood({ status, headers }: HttpAnswer): boolean {
+  return NOT_UNDERSTOOD.includes(status) && headers[ERROR_CODE_KEY] === undefined
 }
 
 function acceptedViews({ body }: HttpAnswer): readonly string[] {

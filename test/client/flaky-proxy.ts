@@ -14,7 +14,7 @@ export interface Fate {
   readonly delayMs?: number
 }
 
-/** A TCP proxy in front of a server that treats connections as it is told to. */
+/** A TCP proxy in front of a server, or now one and now another, that treats connections as it is told to. */
 export class FlakyProxy {
   /** Asked for every new connection. */
   fate: (index: number) => Fate = () => ({})
@@ -23,7 +23,7 @@ export class FlakyProxy {
   readonly #server: Server
   readonly #all = new Set<Socket>()
 
-  private constructor(readonly targetPort: number) {
+  private constructor(public targetPort: number) {
     this.#server = createServer((socket) => this.#accept(socket))
   }
 

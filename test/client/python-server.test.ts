@@ -7,6 +7,7 @@ import { DRIVERS, FixtureData, LOCATIONS } from '../compat/fixture-data.js'
 import { openOurs } from '../compat/our-feast.js'
 import { seededRandom } from '../compat/random.js'
 import { describeWithRealFeast } from '../compat/real-feast.js'
+import { FlakyProxy } from './flaky-proxy.js'
 
 describeWithRealFeast('the client of real `feast serve`', (feast) => {
   const data = new FixtureData(seededRandom('client of Python'))
@@ -96,6 +97,28 @@ describeWithRealFeast('the client of real `feast serve`', (feast) => {
       entities: [{ driver_id: 5, customer_id: 'c' }],
     })
     expect(rows).toEqual([{ driver_id: 5n, customer_id: 'c', score: 3 }])
+  })
+
+  it('goes on when Python stands where ours stood, and back', async () => {
+    const proxy = await FlakyProxy.start(servers.ourPort)
+    const client = open({ schema, port: proxy.port })
+    const lookup = {
+      features: ['loc_stats:temp'],
+      entities: LOCATIONS.map((location_id) => ({ location_id })),
+    }
+    const { rows } = await client.getOnlineFeatures(lookup)
+    for (const port of [
+      servers.ourPort,
+      servers.theirPort,
+      servers.theirPort,
+      servers.ourPort,
+      servers.ourPort,
+    ]) {
+      proxy.targetPort = port
+      proxy.poison()
+      expect((await client.getOnlineFeatures(lookup)).rows).toEqual(rows)
+    }
+    await proxy.stop()
   })
 
   it('says what Python found wrong', async () => {
