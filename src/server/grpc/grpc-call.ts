@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
+import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import { constants } from 'node:http2'
 import { promisify } from 'node:util'
 import { gunzip, type InputType, inflate, type ZlibOptions } from 'node:zlib'
@@ -15,6 +15,7 @@ import { feastError } from '../../core/errors.js'
 import type { LookupAnswer } from '../../serving/online-serving.js'
 import type { Admission } from '../admission.js'
 import type { AccessControl, Caller } from '../auth/access-control.js'
+import { REQUEST_ID_HEADER, requestId } from '../request-id.js'
 import type { GrpcSpan, RequestTracer } from '../tracing.js'
 import type { GrpcMethod } from './grpc-method.js'
 import { statusOf, type WireStatus, wireStatus } from './wire-status.js'
@@ -64,6 +65,8 @@ type CallStream = ServerHttp2Stream & { [CALL]?: GrpcCall }
  */
 export class GrpcCall {
   readonly startedAt = performance.now()
+  /** By which it is found in logs: the caller's, or one of ours. */
+  readonly requestId: string
   /** What a lookup asked for, for the metrics. */
   lookup: LookupAnswer | undefined
   /** When the last byte of the answer was handed to the socket's queue; undefined before. */
@@ -89,7 +92,9 @@ export class GrpcCall {
     readonly headers: IncomingHttpHeaders,
     readonly method: GrpcMethod,
     readonly owner: CallOwner,
-  ) {}
+  ) {
+    this.requestId = requestId(headers[REQUEST_ID_HEADER])
+  }
 
   get ip(): string {
     return this.owner.ip
@@ -146,7 +151,7 @@ export class GrpcCall {
   /** Sends a message of a stream. @returns false when the client is slow to read: send no more until it has */
   send(message: Buffer): boolean {
     if (this.isOver || this.stream.destroyed) return true
-    if (!this.stream.headersSent) this.stream.respond(ANSWER_HEADERS, ANSWER_OPTIONS)
+    if (!this.stream.headersSent) this.stream.respond(this.#headers(), ANSWER_OPTIONS)
     return this.stream.write(frameMessage(message))
   }
 
@@ -159,7 +164,7 @@ export class GrpcCall {
   /** Ends a stream well. */
   finish(): void {
     if (!this.#end('OK', undefined)) return
-    if (!this.stream.headersSent) this.stream.respond(ANSWER_HEADERS, ANSWER_OPTIONS)
+    if (!this.stream.headersSent) this.stream.respond(this.#headers(), ANSWER_OPTIONS)
     this.#trailers = GOOD_TRAILERS
     this.stream.end()
   }
@@ -180,9 +185,19 @@ export class GrpcCall {
     if (stream.headersSent) {
       this.#trailers = status.headers
       stream.end()
-    } else stream.respond({ ...ANSWER_HEADERS, ...headers, ...status.headers }, END)
+    } else stream.respond({ ...ANSWER_HEADERS, ...this.#id(), ...headers, ...status.headers }, END)
     // Tells the client that the rest of its request is of no use.
     if (!this.#isRequestComplete) stream.close(constants.NGHTTP2_NO_ERROR)
+  }
+
+  /** A good answer tells the id only to who gave one: others pay nothing for it. */
+  #headers(): OutgoingHttpHeaders {
+    const isGiven = this.headers[REQUEST_ID_HEADER] === this.requestId
+    return isGiven ? { ...ANSWER_HEADERS, ...this.#id() } : ANSWER_HEADERS
+  }
+
+  #id(): OutgoingHttpHeaders {
+    return { [REQUEST_ID_HEADER]: this.requestId }
   }
 
   /** The one gate to an answer. @returns false when there has been one, or nobody is there to read it */
@@ -199,7 +214,7 @@ export class GrpcCall {
   #answer(message: Buffer): void {
     if (!this.#end('OK', undefined)) return
     const { stream } = this
-    stream.respond(ANSWER_HEADERS, ANSWER_OPTIONS)
+    stream.respond(this.#headers(), ANSWER_OPTIONS)
     this.#trailers = GOOD_TRAILERS
     this.#hold(message.length)
     if (message.length <= COPIED_BYTES) stream.end(frameMessage(message))

@@ -5,7 +5,6 @@ import type { Admission } from '../admission.js'
 import type { AccessControl } from '../auth/access-control.js'
 import type { ServerMetrics } from '../http/server-metrics.js'
 import type { Readiness } from '../readiness.js'
-import { REQUEST_ID_HEADER, requestId } from '../request-id.js'
 import type { ServerLog } from '../server-log.js'
 import type { RequestTracer } from '../tracing.js'
 import { featureServerMethods } from './feature-server-service.js'
@@ -88,7 +87,7 @@ function observe(
   metrics.observe(path, status === 'OK', ms / 1000, call.lookup)
   if (error !== undefined) admission.countError(error, status === 'INTERNAL' || status === 'UNAVAILABLE')
   if (log.access === undefined && status !== 'INTERNAL') return
-  const id = requestId(call.headers[REQUEST_ID_HEADER])
+  const { requestId: id } = call
   if (status === 'INTERNAL') log.logger.error(failureOf(error, id, path), 'call failed')
   log.access?.({ id, protocol: 'grpc', method: 'POST', path, status: GRPC_STATUS[status], ms, ip: call.ip })
 }
