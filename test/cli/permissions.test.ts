@@ -20,7 +20,7 @@ export const owners = permission({ name: 'owners', types: ['FeatureView'], polic
 let repo: string
 beforeAll(async () => {
   const folder = emptyFolder()
-  await runFeast(folder, ['init', 'demo', '--minimal'])
+  await runFeast(folder, ['init', 'demo'])
   repo = join(folder, 'demo/feature_repo')
   writeFileSync(join(repo, 'permissions.ts'), PERMISSIONS)
 })
@@ -40,6 +40,7 @@ describe('permissions of a feature repo', () => {
   it('are listed and described', async () => {
     expect((await feast('permissions', 'list')).split('\n').map((line) => line.split(/\s{2,}/))).toEqual([
       ['NAME', 'TYPES', 'NAME_PATTERNS', 'ACTIONS', 'ROLES', 'REQUIRED_TAGS'],
+      ['owners', 'FeatureView', '-', expect.stringContaining('CREATE, DESCRIBE'), '-', '-'],
       [
         'readers',
         'FeatureView, FeatureService',
@@ -48,14 +49,12 @@ describe('permissions of a feature repo', () => {
         'auditor, reader',
         '-',
       ],
-      ['owners', 'FeatureView', '-', expect.stringContaining('CREATE, DESCRIBE'), '-', '-'],
       [''],
     ])
     expect(JSON.parse(await feast('permissions', 'list', '--tags', 'team:risk', '--json'))).toHaveLength(1)
     const description = JSON.parse(await feast('permissions', 'describe', 'readers', '--json'))
     expect(description.spec).toEqual({
       name: 'readers',
-      project: 'demo',
       types: ['FEATURE_VIEW', 'FEATURE_SERVICE'],
       namePatterns: ['spend.*'],
       actions: ['READ_OFFLINE', 'READ_ONLINE'],
@@ -121,7 +120,7 @@ describe('feast serve', () => {
   it('asks for the tokens of feature_store.yaml, and prints them nowhere', async () => {
     const token = 'f2d1c4a09b7e48d3'
     const env = { APP_TOKEN: token }
-    const guarded = await withAuth('{ type: token, tokens: [{ name: app, token: "${APP_TOKEN}" }] }', env)
+    const guarded = await withAuth(`{ type: token, tokens: [{ name: app, token: "\${APP_TOKEN}" }] }`, env)
     const configuration = await runFeast(guarded, ['configuration'], env)
     expect(configuration.stdout).toContain('name: app')
     expect(configuration.stdout).not.toContain(token)
@@ -142,12 +141,12 @@ describe('feast serve', () => {
     })
     const ask = async (authorization?: string) => {
       const headers: Record<string, string> = authorization === undefined ? {} : { authorization }
-      const body = JSON.stringify({ features: ['spending:amount_7d'], entities: { user_id: [1] } })
+      const body = JSON.stringify({ features: ['nope:f'], entities: { id: [1] } })
       const url = `http://127.0.0.1:${port}/get-online-features`
       return (await fetch(url, { method: 'POST', body, headers })).status
     }
     expect([await ask(), await ask('Bearer f2d1c4a09b7e48d4'), await ask(`Bearer ${token}`)]).toEqual([
-      401, 401, 200,
+      401, 401, 404,
     ])
     expect((await fetch(`http://127.0.0.1:${port}/health`)).status).toBe(200)
     expect(log).not.toContain(token)

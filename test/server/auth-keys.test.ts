@@ -1,7 +1,12 @@
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { createServer, type Server } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import { silentLogger } from '../../src/core/logger.js'
 import { authSettings } from '../../src/server/auth/auth-settings.js'
-import { type FetchTls, fetchJson } from '../../src/server/auth/fetch-json.js'
+import { type FetchTls, fetchJson, fetchTls } from '../../src/server/auth/fetch-json.js'
 import { oidcTokens } from '../../src/server/auth/oidc-tokens.js'
 import { SigningKeys } from '../../src/server/auth/signing-keys.js'
 import { IdentityProvider, type SigningKey, signedToken, signingKey } from './auth-fixture.js'
@@ -118,6 +123,30 @@ describe('keys of the provider', () => {
       { ...jwk, kid: 'plain' },
     ]
     expect(kids(await keysOf().current())).toEqual(['plain', 'first'])
+  })
+})
+
+describe('a provider over TLS', () => {
+  const file = (name: string) => fileURLToPath(new URL(`../online-stores/tls/${name}`, import.meta.url))
+  let server: Server
+  let url: string
+  beforeAll(async () => {
+    const tls = { key: readFileSync(file('server.key')), cert: readFileSync(file('server.pem')) }
+    server = createServer(tls, (_request, response) => response.end('{"a":1}'))
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/`
+  })
+  afterAll(() => {
+    server?.close()
+  })
+
+  it('is believed with its authority, or when told not to look', async () => {
+    const ask = async (verify: boolean, ca?: string) =>
+      fetchJson(url, await fetchTls(verify, ca), AbortSignal.timeout(5_000))
+    await expect(ask(true)).rejects.toThrow(/certificate/)
+    expect(await ask(true, file('ca.pem'))).toEqual({ a: 1 })
+    expect(await ask(false)).toEqual({ a: 1 })
   })
 })
 
