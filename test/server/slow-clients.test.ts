@@ -4,7 +4,7 @@ import { type AddressInfo, connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from '@jest/globals'
 import { type Fixture, openFixture, writeRows } from './fixture.js'
-import { goodClients, SlowClients } from './slow-clients.js'
+import { goodClients, SlowClients, writeLongRow } from './slow-clients.js'
 
 const TIMEOUTS = { headersMs: 3000, requestMs: 4000, answerMs: 2000, keepAliveMs: 1000 }
 
@@ -13,6 +13,7 @@ let port: number
 beforeAll(async () => {
   fixture = await openFixture({ timeouts: TIMEOUTS })
   await writeRows(fixture)
+  await writeLongRow(fixture)
   await fixture.app.listen({ port: 0, host: '127.0.0.1' })
   port = (fixture.app.server.address() as AddressInfo).port
 })

@@ -1,5 +1,6 @@
 import { Agent } from 'node:http'
 import { connect, type Socket } from 'node:net'
+import type { Fixture } from './fixture.js'
 import { ask, LOOKUP } from './serving-process.js'
 
 /**
@@ -14,36 +15,46 @@ export interface SlowCounts {
   longestMs: number
 }
 
-/** With these features, 16 answers of half a MB: more than the kernel takes from a server for one that does not read. */
-const ROWS = 1000
-const PIPELINED = 16
-const FEATURES = [
-  'conv_rate',
-  'acc_rate',
-  'trips',
-  'i32',
-  'name',
-  'flag',
-  'ts',
-  'tags',
-  'nums',
-  'floats',
-  'js',
-  'mp',
-]
+/** 8 MB in one answer, at little cost to the server: the kernel takes 3 to 4 of them for a client that does not read. */
+const ROWS = 400
+const LONG_TEXT = 'x'.repeat(20_000)
+const LONG_DRIVER = 5000
+
+/** The row that the clients of style `answer` ask for again and again. */
+export async function writeLongRow({ post }: Fixture): Promise<void> {
+  const df = { driver_id: [LONG_DRIVER], event_timestamp: ['2026-08-01T00:00:00Z'], name: [LONG_TEXT] }
+  const unset = [
+    'conv_rate',
+    'acc_rate',
+    'trips',
+    'i32',
+    'flag',
+    'ts',
+    'raw',
+    'tags',
+    'nums',
+    'floats',
+    'js',
+    'mp',
+  ]
+  const nulls = Object.fromEntries([...unset, 'created'].map((column) => [column, [null]]))
+  const body = { feature_view_name: 'driver_stats', df: { ...nulls, ...df } }
+  const { status, text } = await post('/write-to-online-store', body)
+  if (status !== 200) throw new Error(text)
+}
+
 const BYTE_EVERY_MS = 1000
 
 const OPENINGS: Readonly<Record<SlowStyle, string>> = {
   idle: '',
   headers: 'POST /get-online-features HTTP/1.1\r\nhost: x\r\nx-slow: ',
   body: 'POST /get-online-features HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n{"features":[',
-  answer: wholeRequest().repeat(PIPELINED),
+  answer: wholeRequest(),
 }
 
 function wholeRequest(): string {
-  const driver_id = Array.from({ length: ROWS }, (_, row) => 1001 + (row % 2))
-  const features = FEATURES.map((feature) => `driver_stats:${feature}`)
-  const body = JSON.stringify({ features, entities: { driver_id } })
+  const driver_id = new Array<number>(ROWS).fill(LONG_DRIVER)
+  const body = JSON.stringify({ features: ['driver_stats:name'], entities: { driver_id } })
   return `POST /get-online-features HTTP/1.1\r\nhost: x\r\ncontent-length: ${body.length}\r\n\r\n${body}`
 }
 
