@@ -37,7 +37,7 @@ export function openapiDocument(): Json {
       },
       '/ready': {
         get: {
-          summary: 'Whether lookups can be answered: the registry can be read and the online store answers',
+          summary: 'Whether lookups can be answered: there is a registry, and the online store answers',
           security: [],
           responses: {
             200: jsonResponse('They can', ref('Readiness')),
