@@ -37,7 +37,8 @@ import type { StoreParts } from './store-parts.js'
 import { WrittenKeys } from './written-keys.js'
 
 const DEFAULT_CONCURRENCY = 2
-const DEFAULT_WRITE_ROWS = 10_000
+/** Of one write to the online store, unless the configuration says how many rows it has. */
+const WRITE_CELLS = 20_000
 
 /**
  * Brings the latest row per key of each view online (J5–J7, spec 3.7). One view that fails does not stop the
@@ -240,7 +241,7 @@ class ViewRun {
         this.#run.written.add(view.name, encoded.rows)
         return encoded
       },
-      writeRows: parts.config.materialization.onlineWriteBatchSize ?? DEFAULT_WRITE_ROWS,
+      writeRows: parts.config.materialization.onlineWriteBatchSize ?? defaultWriteRows(view),
       onRows: (rows) => {
         this.#written += rows
         this.#say('rows')
@@ -269,6 +270,10 @@ class ViewRun {
   #elapsedMs(): number {
     return Math.round(performance.now() - this.#started)
   }
+}
+
+function defaultWriteRows({ features }: StoredView): number {
+  return Math.ceil(WRITE_CELLS / (features.length + 1))
 }
 
 function failedOutcome(error: unknown): Outcome {

@@ -1,6 +1,9 @@
 import { fileSource } from '../../src/core/data-source.js'
+import { DuckDBEngine } from '../../src/offline-stores/duckdb/duckdb-engine.js'
 import { openOfflineStore } from '../../src/offline-stores/index.js'
-import { offlineStoreContract } from '../contract/offline-store.js'
+import type { OfflineStore } from '../../src/offline-stores/offline-store.js'
+import { sqlOfflineStore } from '../../src/offline-stores/sql/sql-offline-store.js'
+import { type OfflineStoreHarness, offlineStoreContract } from '../contract/offline-store.js'
 import { TableMaker } from './table-maker.js'
 
 const context = (repoPath: string) => ({
@@ -12,8 +15,20 @@ const context = (repoPath: string) => ({
 
 offlineStoreContract('DuckDB', async () => {
   const tables = await TableMaker.open()
-  const store = await openOfflineStore({ type: 'duckdb', options: { threads: 2 } }, context(tables.folder))
-  let count = 0
+  return harness(
+    tables,
+    await openOfflineStore({ type: 'duckdb', options: { threads: 2 } }, context(tables.folder)),
+  )
+})
+
+offlineStoreContract('DuckDB, a few rows at a time', async () => {
+  const tables = await TableMaker.open()
+  return harness(tables, sqlOfflineStore(new DuckDBEngine({ threads: 2 }, tables.folder), { partRows: 2 }))
+})
+
+let count = 0
+
+function harness(tables: TableMaker, store: OfflineStore): OfflineStoreHarness {
   return {
     store,
     table: async (columns, rows, options = {}) => {
@@ -39,4 +54,4 @@ offlineStoreContract('DuckDB', async () => {
       await tables.close()
     },
   }
-})
+}

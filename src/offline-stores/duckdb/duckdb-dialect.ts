@@ -23,6 +23,10 @@ export const duckdbDialect: SqlDialect = {
   // what only the expression's reader knows to be the column keeps the column as it is.
   orderable: (expression, type) =>
     holdsFloats(type) ? `CASE WHEN ${expression} IS NOT NULL THEN ${expression} END` : expression,
+  parts: {
+    holds: (keys, { number, of }) => `hash(${keys.join(', ')}) % ${of} = ${number}`,
+    atMaximum: (value, by) => `arg_max(${value}, ${by})`,
+  },
 }
 
 function holdsFloats({ kind, element, fields, key, value }: SqlType): boolean {

@@ -9,9 +9,9 @@ import { cellReader, cellWriter } from './duckdb-cells.js'
 import { quoteName, quoteText } from './duckdb-quote.js'
 import { sqlTypeFor, sqlTypeOf } from './duckdb-types.js'
 
-/** Rows per chunk of DuckDB; a batch gathers a few of them. */
+/** Rows per chunk of DuckDB; a batch gathers a few of them, if they are not too wide. */
 const CHUNK_ROWS = 2048
-const BATCH_CHUNKS = 4
+const BATCH_CELLS = 50_000
 
 const COPY_OPTIONS = {
   parquet: 'FORMAT parquet',
@@ -62,6 +62,10 @@ export class DuckDBSession implements SqlSession {
     await this.run(`CREATE TEMP TABLE ${quoteName(name)} AS\n${sql}`)
   }
 
+  async forget(name: string): Promise<void> {
+    await this.run(`DROP TABLE ${quoteName(name)}`)
+  }
+
   async numbers(sql: string): Promise<readonly (bigint | null)[]> {
     const result = await this.run(sql)
     const chunk = await result.fetchChunk()
@@ -76,7 +80,7 @@ export class DuckDBSession implements SqlSession {
     for (let done = false; !done; ) {
       const columns: Cell[][] = fields.map(() => [])
       let rowCount = 0
-      for (let count = 0; count < BATCH_CHUNKS; count++) {
+      while (rowCount * fields.length < BATCH_CELLS) {
         const chunk = await this.guard(() => result.fetchChunk())
         done = chunk === null || chunk.rowCount === 0
         if (done) break

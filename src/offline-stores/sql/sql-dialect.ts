@@ -26,6 +26,19 @@ export interface SqlDialect {
   key(expression: string, type: SqlType): string
   /** Values of any type as something that can be sorted. */
   orderable(expression: string, type: SqlType): string
+  /** For an engine in this process, whose memory is the process's. */
+  readonly parts?: {
+    /** True for the rows of a part; rows of the same key values are all in the same one. */
+    holds(keys: readonly string[], part: Part): string
+    /** Aggregate: a value of the row where `by` is greatest. */
+    atMaximum(value: string, by: string): string
+  }
+}
+
+/** `number` counts from 0. */
+export interface Part {
+  readonly number: number
+  readonly of: number
 }
 
 /** Closed; undefined = open. */

@@ -33,6 +33,8 @@ export type DeclaredTypes = ReadonlyMap<string, FeastType>
 export interface SqlRelation {
   readonly sql: string
   readonly columns: readonly SqlColumn[]
+  /** Made to be read in part and more than once. */
+  readonly isColumnar?: boolean
 }
 
 export interface SqlSession {
@@ -40,6 +42,7 @@ export interface SqlSession {
   load(name: string, fields: readonly Field[], batches: AsyncIterable<ColumnBatch>): Promise<SqlRelation>
   /** Keeps a statement's rows under a name that later statements of the session can select from. */
   keep(name: string, sql: string): Promise<void>
+  forget(name: string): Promise<void>
   /** One row of integers. */
   numbers(sql: string): Promise<readonly (bigint | null)[]>
   stream(sql: string, fields: readonly Field[]): AsyncIterable<ColumnBatch>

@@ -14,18 +14,27 @@ import {
   type RetrievalJob,
 } from '../offline-store.js'
 import { type HistoricalPlan, historicalPlan } from './historical-plan.js'
-import { allRows, expectedRows, latestRows, type PulledRows, skippedRows } from './latest-rows.js'
+import {
+  allRows,
+  expectedRows,
+  latestRows,
+  latestSteps,
+  NEWEST,
+  type PulledRows,
+  skippedRows,
+  windowRows,
+} from './latest-rows.js'
 import { ENTITY_ROWS, type SqlProgram } from './point-in-time-join.js'
 import { sourceRows } from './source-rows.js'
 import type { SqlEngine, SqlSession } from './sql-engine.js'
 import { feastTypeOf } from './sql-type.js'
 
 /** An offline store of any database that speaks SQL. */
-export function sqlOfflineStore(engine: SqlEngine): OfflineStore {
+export function sqlOfflineStore(engine: SqlEngine, { partRows = PART_ROWS } = {}): OfflineStore {
   return {
     describe: (source) => describe(engine, source),
     getHistoricalFeatures: (query) => historicalJob(engine, query),
-    pull: (query) => pullJob(engine, query),
+    pull: (query) => pullJob(engine, query, partRows),
     write: (source, batches) => engine.append(source, batches),
     close: () => engine.close(),
   }
@@ -76,7 +85,7 @@ function historicalText(plan: HistoricalPlan): string {
   return `WITH ${named.map(({ name, sql }) => `${name} AS (\n${sql}\n)`).join(',\n')}\n${select}`
 }
 
-function pullJob(engine: SqlEngine, query: PullQuery): PullJob {
+function pullJob(engine: SqlEngine, query: PullQuery, partRows: number): PullJob {
   const prepare = once(() => pulledRows(engine, query))
   const base = job(engine, async () => {
     const { rows, fields } = await prepare()
@@ -94,15 +103,51 @@ function pullJob(engine: SqlEngine, query: PullQuery): PullJob {
   }
   return {
     ...base,
+    async *batches(signal) {
+      const pulled = await prepare()
+      const inParts = query.latest && pulled.rows.keys.length > 0 && engine.dialect.parts !== undefined
+      yield* inParts ? streamParts(engine, pulled, signal, partRows) : base.batches(signal)
+    },
     skippedRows: (signal) => counted(skippedRows, signal),
     expectedRows: (signal) => counted(expectedRows, signal),
   }
 }
 
-async function pulledRows(
+/** Rows whose keys and times are in memory at a time: some 100 MB. */
+const PART_ROWS = 1_000_000
+/** Each reads the source again; beyond, the engine spills. */
+const MAX_PARTS = 50
+
+/** The latest rows of all keys, some keys after others, so that memory does not grow with their number. */
+async function* streamParts(
   engine: SqlEngine,
-  query: PullQuery,
-): Promise<{ readonly rows: PulledRows; readonly fields: readonly Field[] }> {
+  { rows, fields, isColumnar }: PulledQuery,
+  signal: AbortSignal | undefined,
+  partRows: number,
+): AsyncGenerator<ColumnBatch> {
+  const session = await engine.open(signal)
+  try {
+    const count = isColumnar ? Number((await session.numbers(windowRows(rows)))[0]) : 1
+    const of = Math.max(1, Math.min(MAX_PARTS, Math.ceil(count / partRows)))
+    for (let number = 0; number < of; number++) {
+      const steps = latestSteps(rows, engine.dialect, { number, of })
+      await session.keep(NEWEST, steps.newest)
+      yield* session.stream(steps.single, fields)
+      if ((await session.numbers(steps.countTied))[0] !== 0n) yield* session.stream(steps.tied, fields)
+      await session.forget(NEWEST)
+    }
+  } finally {
+    await session.close()
+  }
+}
+
+interface PulledQuery {
+  readonly rows: PulledRows
+  readonly fields: readonly Field[]
+  readonly isColumnar: boolean
+}
+
+async function pulledRows(engine: SqlEngine, query: PullQuery): Promise<PulledQuery> {
   const { source, joinKeys, features } = query
   const declared = new Map(
     [...joinKeys, ...features].map(({ column, type }): [string, FeastType] => [column, type]),
@@ -129,6 +174,7 @@ async function pulledRows(
       features: features.map(({ name }) => name),
       bounds: { start: query.start, end: query.end },
     },
+    isColumnar: relation.isColumnar === true,
     fields: [
       ...outputs,
       field(PULL_EVENT_TIMESTAMP, UnixTimestamp),
