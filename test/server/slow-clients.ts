@@ -4,10 +4,10 @@ import type { Fixture } from './fixture.js'
 import { ask, LOOKUP } from './serving-process.js'
 
 /**
- * How a connection is held: headers that never end, a body that never ends, an answer that is never read, or nothing
- * asked at all. The first two send a byte now and then.
+ * How a connection is held: headers that never end, a body that never ends (a byte now and then), nothing asked at all,
+ * one large answer that is not read, or small ones that are asked for now and then and not read.
  */
-export type SlowStyle = 'headers' | 'body' | 'answer' | 'idle'
+export type SlowStyle = 'headers' | 'body' | 'idle' | 'answer' | 'answers'
 
 export interface SlowCounts {
   /** Connections that the server ended. */
@@ -16,7 +16,8 @@ export interface SlowCounts {
 }
 
 /** 8 MB in one answer, at little cost to the server: the kernel takes 3 to 4 of them for a client that does not read. */
-const ROWS = 400
+const LARGE_ROWS = 400
+const SMALL_ROWS = 5
 const LONG_TEXT = 'x'.repeat(20_000)
 const LONG_DRIVER = 5000
 
@@ -44,16 +45,27 @@ export async function writeLongRow({ post }: Fixture): Promise<void> {
 }
 
 const BYTE_EVERY_MS = 1000
+const COMES_BACK_MS = 30_000
 
 const OPENINGS: Readonly<Record<SlowStyle, string>> = {
   idle: '',
   headers: 'POST /get-online-features HTTP/1.1\r\nhost: x\r\nx-slow: ',
   body: 'POST /get-online-features HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n{"features":[',
-  answer: wholeRequest(),
+  answer: lookupOf(LARGE_ROWS),
+  answers: lookupOf(SMALL_ROWS),
 }
 
-function wholeRequest(): string {
-  const driver_id = new Array<number>(ROWS).fill(LONG_DRIVER)
+const DRIPS: Readonly<Record<SlowStyle, string>> = {
+  idle: '',
+  headers: '1',
+  body: '1',
+  // Who does not read sees no end of the connection; writing finds out.
+  answer: '\r\n',
+  answers: OPENINGS.answers,
+}
+
+function lookupOf(rows: number): string {
+  const driver_id = new Array<number>(rows).fill(LONG_DRIVER)
   const body = JSON.stringify({ features: ['driver_stats:name'], entities: { driver_id } })
   return `POST /get-online-features HTTP/1.1\r\nhost: x\r\ncontent-length: ${body.length}\r\n\r\n${body}`
 }
@@ -64,60 +76,52 @@ export class SlowClients {
     headers: { cut: 0, longestMs: 0 },
     body: { cut: 0, longestMs: 0 },
     answer: { cut: 0, longestMs: 0 },
+    answers: { cut: 0, longestMs: 0 },
     idle: { cut: 0, longestMs: 0 },
   }
   readonly #open = new Set<Socket>()
-  readonly #timer: NodeJS.Timeout
   #isStopped = false
 
-  /** @param comesBack who is cut off connects again */
+  /** @param comesBack who is cut off connects again, within half a minute */
   constructor(
     readonly port: number,
     readonly comesBack: boolean,
-  ) {
-    this.#timer = setInterval(() => this.#drip(), BYTE_EVERY_MS)
-  }
+  ) {}
 
   get open(): number {
     return this.#open.size
   }
 
   add(style: SlowStyle): void {
+    if (this.#isStopped) return
     const socket = connect(this.port, '127.0.0.1')
     const startedAt = performance.now()
-    if (style === 'answer') socket.pause()
+    if (style === 'answer' || style === 'answers') socket.pause()
     else socket.resume()
+    // One timer each: all at once, they would hold up the good clients of this very process.
+    const dripping = setInterval(() => this.#open.has(socket) && socket.write(DRIPS[style]), BYTE_EVERY_MS)
     socket.on('error', () => {})
     socket.on('connect', () => {
       socket.write(OPENINGS[style])
       this.#open.add(socket)
     })
     socket.on('close', () => {
+      clearInterval(dripping)
       this.#open.delete(socket)
-      if (this.#isStopped) return
-      const counts = this.counts[style]
-      counts.cut++
-      counts.longestMs = Math.max(counts.longestMs, performance.now() - startedAt)
-      if (this.comesBack) setTimeout(() => this.#isStopped || this.add(style), 100)
+      if (!this.#isStopped) this.#wasCut(style, performance.now() - startedAt)
     })
-    this.#styles.set(socket, style)
   }
-
-  readonly #styles = new WeakMap<Socket, SlowStyle>()
 
   stop(): void {
     this.#isStopped = true
-    clearInterval(this.#timer)
     for (const socket of this.#open) socket.destroy()
   }
 
-  #drip(): void {
-    for (const socket of this.#open) {
-      const style = this.#styles.get(socket)
-      if (style === 'headers' || style === 'body') socket.write('1')
-      // Who does not read sees no end of the connection; writing finds out.
-      if (style === 'answer') socket.write('\r\n')
-    }
+  #wasCut(style: SlowStyle, afterMs: number): void {
+    const counts = this.counts[style]
+    counts.cut++
+    counts.longestMs = Math.max(counts.longestMs, afterMs)
+    if (this.comesBack) setTimeout(() => this.add(style), Math.random() * COMES_BACK_MS).unref()
   }
 }
 
