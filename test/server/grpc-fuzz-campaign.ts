@@ -1,19 +1,21 @@
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2'
 import { connect as connectTcp } from 'node:net'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
+import { expect } from '@jest/globals'
 import { frameMessage } from '../../src/codec/grpc-wire.js'
 import type { Random } from '../compat/random.js'
-import { encoded, type GrpcFixture } from './grpc-fixture.js'
+import { BytesClient, encoded } from './grpc-fixture.js'
+import { growth, type Held, heldNow } from './held.js'
+import { damaged, lookupMessage, randomBytes } from './malformed-messages.js'
 
 export interface GrpcFuzzResult {
   /** Calls per gRPC status, or `HTTP n`, or `reset`. */
   readonly outcomes: ReadonlyMap<string, number>
   /** Calls that ended as if the server were at fault, or not at all. */
   readonly failures: readonly string[]
-  /** Bytes by which the heap grew after the first fifth. */
-  readonly heapGrowthBytes: number
+  /** Since the first fifth. */
+  readonly growth: Held
 }
 
 interface Seed {
@@ -22,36 +24,11 @@ interface Seed {
 }
 
 const SERVING = '/feast.serving.ServingService'
-const lookup = (message: object) => encoded('feast.serving.GetOnlineFeaturesRequest', message as never)
-const keys = (...ids: number[]) => ({ val: ids.map((int64Val) => ({ int64Val })) })
+
+/** Lookups take turns with these. */
+const LOOKUP_PATHS = [`${SERVING}/GetOnlineFeatures`, '/GrpcFeatureServer/GetOnlineFeatures']
 
 const SEEDS: readonly Seed[] = [
-  {
-    path: `${SERVING}/GetOnlineFeatures`,
-    message: lookup({
-      features: { val: ['driver_stats:trips', 'driver_stats:conv_rate', 'dc_stats:score'] },
-      entities: {
-        driver_id: keys(1001, 1002),
-        customer_id: { val: [{ stringVal: 'c1' }, { stringVal: 'c2' }] },
-      },
-    }),
-  },
-  {
-    path: '/GrpcFeatureServer/GetOnlineFeatures',
-    message: lookup({
-      featureService: 'svc',
-      entities: { driver_id: keys(1001) },
-      requestContext: { val_to_add: keys(5) },
-    }),
-  },
-  {
-    path: `${SERVING}/GetOnlineFeatures`,
-    message: lookup({
-      featureService: 'svc_alias',
-      fullFeatureNames: true,
-      entities: { origin_id: keys(1), dest_id: keys(2) },
-    }),
-  },
   {
     path: '/GrpcFeatureServer/Push',
     message: encoded('PushRequest', {
@@ -124,49 +101,81 @@ const HEADERS: readonly Readonly<Record<string, string>>[] = [
 /** Not the client's doing: UNKNOWN, INTERNAL, UNAVAILABLE, DATA_LOSS. */
 const FAULTS = new Set(['2', '13', '14', '15'])
 const PATIENCE_MS = 20_000
+const SESSIONS = 8
+const BATCH = 200
+/** Most of the calls that are worth keeping are alike. */
+const MAX_FAILURES = 50
 
-/** Sends malformed calls, a few at a time, some of them down a socket of their own as bytes that are no HTTP/2. */
-export async function fuzzGrpc(fixture: GrpcFixture, random: Random, count: number): Promise<GrpcFuzzResult> {
-  const outcomes = new Map<string, number>()
-  const failures: string[] = []
-  let heapAfterWarmUp = 0
-  let session = connect(fixture)
-  for (let index = 0; index < count; index += BATCH) {
-    // Streams that were reset count against a connection.
-    if (index % 500 === 0) {
-      session.destroy()
-      session = connect(fixture)
-    }
-    if (heapAfterWarmUp === 0 && index >= count / 5) heapAfterWarmUp = heapBytes()
-    const batch = Array.from({ length: BATCH }, () => one(fixture, session, random, failures))
-    for (const outcome of await Promise.all(batch)) outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
-  }
-  session.destroy()
-  return { outcomes, failures, heapGrowthBytes: heapBytes() - heapAfterWarmUp }
+export const FUZZ_TIMEOUTS = { handshakeMs: 2000, requestMs: 20_000, answerMs: 20_000, idleMs: 3000 }
+
+export interface GrpcFuzzTarget {
+  readonly address: string
+  /** Sent with most calls. */
+  readonly authorization?: string
 }
 
-const BATCH = 10
+/** Sends malformed calls over several connections, and down some of their own bytes that are no HTTP/2. */
+export async function fuzzGrpc(
+  target: GrpcFuzzTarget,
+  random: Random,
+  count: number,
+): Promise<GrpcFuzzResult> {
+  const outcomes = new Map<string, number>()
+  const failures: string[] = []
+  const sessions = Array.from({ length: SESSIONS }, () => connect(target))
+  let warm: Held | undefined
+  let turn = 0
+  for (let index = 0; index < count && failures.length < MAX_FAILURES; index += BATCH) {
+    if (index >= count / 5) warm ??= heldNow()
+    // Streams that were reset count against a connection.
+    const oldest = turn++ % SESSIONS
+    sessions[oldest]!.destroy()
+    sessions[oldest] = connect(target)
+    const batch = Array.from({ length: BATCH }, (_, n) =>
+      one(target, sessions[n % SESSIONS]!, random, failures),
+    )
+    for (const outcome of await Promise.all(batch)) outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
+  }
+  for (const session of sessions) session.destroy()
+  // Connections on which frames were wrong are kept until they have been idle for long.
+  await sleep(FUZZ_TIMEOUTS.idleMs + 2000)
+  return { outcomes, failures, growth: growth(warm!, heldNow()) }
+}
 
-function connect({ address }: GrpcFixture): ClientHttp2Session {
+export async function expectUnharmed({ address }: GrpcFuzzTarget, result: GrpcFuzzResult): Promise<void> {
+  expect(result.failures).toEqual([])
+  expect(result.growth.heapBytes).toBeLessThan(20e6)
+  expect(result.growth.files).toBeLessThan(40)
+  expect(result.growth.resources).toBeLessThan(40)
+  const client = new BytesClient(address)
+  expect(await client.ask('/grpc.health.v1.Health/Check')).toEqual({ status: 'SERVING' })
+  client.close()
+}
+
+function connect({ address }: GrpcFuzzTarget): ClientHttp2Session {
   const session = connectHttp2(`http://${address}`)
   session.on('error', () => {})
   return session
 }
 
 async function one(
-  fixture: GrpcFixture,
+  { address, authorization }: GrpcFuzzTarget,
   session: ClientHttp2Session,
   random: Random,
   failures: string[],
 ): Promise<string> {
-  if (random.chance(0.01)) return sendBytes(fixture.server.port, randomBytes(random, 200))
-  const { path, message } = random.pick(SEEDS)
+  if (random.chance(0.01)) return sendBytes(address, malformedFrames(random))
+  const { path, message } = random.chance(0.5)
+    ? { path: random.pick(LOOKUP_PATHS), message: lookupMessage(random) }
+    : random.pick(SEEDS)
   const asked = random.chance(0.03) ? random.pick(PATHS) : path
-  const headers = random.chance(0.2) ? random.pick(HEADERS) : {}
+  const known: Record<string, string> =
+    authorization !== undefined && random.chance(0.9) ? { authorization } : {}
+  const headers = { ...known, ...(random.chance(0.2) && random.pick(HEADERS)) }
   const body = bodyOf(random, message)
   const cutAt = random.chance(0.1) ? random.int(0, body.length) : undefined
   const outcome = await call(session, asked, headers, body, cutAt)
-  if (FAULTS.has(outcome) || outcome.startsWith('HTTP 5') || outcome === 'nothing') {
+  if (FAULTS.has(outcome) || outcome === 'nothing' || /^HTTP [25]/.test(outcome)) {
     failures.push(`${asked} ${JSON.stringify(headers)} ${body.toString('hex').slice(0, 600)} → ${outcome}`)
   }
   return outcome
@@ -189,6 +198,7 @@ function call(
       ...headers,
     })
     let outcome = 'reset'
+    let isTakenBack = false
     const late = setTimeout(() => {
       outcome = 'nothing'
       stream.destroy()
@@ -202,13 +212,17 @@ function call(
     stream.on('error', () => {})
     stream.on('close', () => {
       clearTimeout(late)
-      resolve(outcome)
+      resolve(isTakenBack ? 'taken back' : outcome)
     })
     stream.resume()
     if (cutAt === undefined) stream.end(body)
     else {
       stream.write(body.subarray(0, cutAt))
-      setImmediate(() => (cutAt % 5 === 0 ? stream.close(8) : stream.end(body.subarray(cutAt))))
+      setImmediate(() => {
+        isTakenBack = cutAt % 5 === 0
+        if (isTakenBack) stream.close(8)
+        else stream.end(body.subarray(cutAt))
+      })
     }
   })
 }
@@ -223,29 +237,30 @@ function bodyOf(random: Random, message: Buffer): Buffer {
   return random.chance(0.05) ? Buffer.concat([frame, frame]) : frame
 }
 
-/** Bytes changed, cut out or put in twice: lengths no longer fit, fields become others. */
-function damaged(random: Random, message: Buffer): Buffer {
-  let bytes = Buffer.from(message)
-  for (let left = random.int(1, 3); left > 0 && bytes.length > 0; left--) {
-    const at = random.int(0, bytes.length - 1)
-    const end = random.int(at, Math.min(bytes.length, at + 20))
-    const way = random.next()
-    if (way < 0.6) bytes[at] = random.chance(0.5) ? random.int(0, 255) : bytes[at]! ^ (1 << random.int(0, 7))
-    else if (way < 0.8) bytes = Buffer.concat([bytes.subarray(0, at), bytes.subarray(end)])
-    else bytes = Buffer.concat([bytes.subarray(0, end), bytes.subarray(at)])
-  }
-  return bytes
-}
-
-function randomBytes(random: Random, most: number): Buffer {
-  return Buffer.from(random.times(random.int(0, most), () => random.int(0, 255)))
-}
-
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0', 'latin1')
 
-function sendBytes(port: number, bytes: Buffer): Promise<string> {
+/** Frames as they should be but for their types, flags, streams, lengths or contents; or no frames at all. */
+function malformedFrames(random: Random): Buffer {
+  if (random.chance(0.3)) return randomBytes(random, 200)
+  const frames = random.times(random.int(1, 8), () => {
+    const payload = random.chance(0.3) ? SOME_HEADERS : randomBytes(random, random.pick([0, 4, 8, 40]))
+    const head = Buffer.alloc(9)
+    head.writeUIntBE(random.chance(0.9) ? payload.length : random.pick([0, 16_385, 0xff_ffff]), 0, 3)
+    head[3] = random.int(0, 11)
+    head[4] = random.pick([0, 1, 4, 5, 8, 0x20, 0xff])
+    head.writeUInt32BE(random.pick([0, 1, 1, 3, 2, 0x7fff_ffff, 0xffff_ffff]), 5)
+    return Buffer.concat([head, payload])
+  })
+  return Buffer.concat(frames)
+}
+
+/** Of HPACK: a POST over http to a path that is none. */
+const SOME_HEADERS = Buffer.from([0x83, 0x86, 0x84, 0x40, 0x01, 0x61, 0x01, 0x62])
+
+function sendBytes(address: string, bytes: Buffer): Promise<string> {
+  const [host, port] = address.split(':') as [string, string]
   return new Promise((resolve) => {
-    const socket = connectTcp(port, '127.0.0.1', () => {
+    const socket = connectTcp(Number(port), host, () => {
       socket.end(Buffer.concat([PREFACE, bytes]))
       setTimeout(() => socket.destroy(), 20)
     })
@@ -253,13 +268,4 @@ function sendBytes(port: number, bytes: Buffer): Promise<string> {
     socket.on('close', () => resolve('bytes'))
     socket.resume()
   })
-}
-
-setFlagsFromString('--expose-gc')
-const collectGarbage = runInNewContext('gc') as () => void
-
-function heapBytes(): number {
-  collectGarbage()
-  collectGarbage()
-  return process.memoryUsage().heapUsed
 }

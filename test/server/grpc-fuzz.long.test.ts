@@ -1,24 +1,34 @@
-import { afterAll, beforeAll, expect, it } from '@jest/globals'
+import { afterEach, expect, it } from '@jest/globals'
 import { seededRandom } from '../compat/random.js'
-import { BytesClient, type GrpcFixture, openGrpcFixture } from './grpc-fixture.js'
-import { fuzzGrpc } from './grpc-fuzz-campaign.js'
+import { FUZZ_TOKEN, openFuzzGuarded } from './fuzz-guarded.js'
+import { openGrpcFixture } from './grpc-fixture.js'
+import { expectUnharmed, FUZZ_TIMEOUTS, fuzzGrpc } from './grpc-fuzz-campaign.js'
 
-let fixture: GrpcFixture
-beforeAll(async () => {
-  fixture = await openGrpcFixture({ messageLimitBytes: 20_000 })
-})
-afterAll(() => fixture.close())
+/** Of both tests together; a million with the requests over HTTP. */
+const CALLS = Number(process.env.FEAST_FUZZ_REQUESTS ?? 600_000)
 
-it('a million malformed calls end as the client’s fault and leave the server as it was', async () => {
-  const { failures, outcomes, heapGrowthBytes } = await fuzzGrpc(
-    fixture,
-    seededRandom('gRPC fuzz, long'),
-    1_000_000,
-  )
-  process.stdout.write(`${JSON.stringify([...outcomes])} heap +${Math.round(heapGrowthBytes / 1e6)} MB\n`)
-  expect(failures).toEqual([])
-  expect(heapGrowthBytes).toBeLessThan(20e6)
-  const client = new BytesClient(fixture.address)
-  expect(await client.ask('/grpc.health.v1.Health/Check')).toEqual({ status: 'SERVING' })
-  client.close()
-}, 7_200_000)
+let close: () => Promise<void>
+afterEach(() => close())
+
+it('malformed calls end as the client’s fault and leave the server as it was', async () => {
+  const fixture = await openGrpcFixture({ messageLimitBytes: 20_000, timeouts: FUZZ_TIMEOUTS })
+  close = fixture.close
+  const result = await fuzzGrpc(fixture, seededRandom('gRPC fuzz, long'), (CALLS * 3) / 5)
+  process.stdout.write(`${JSON.stringify([...result.outcomes])} ${JSON.stringify(result.growth)}\n`)
+  await expectUnharmed(fixture, result)
+}, 1_800_000)
+
+it('nor do they do harm where callers must be known', async () => {
+  const guarded = await openFuzzGuarded()
+  const { store, access } = guarded
+  const { address, close: closeGrpc } = await openGrpcFixture({ store, access, timeouts: FUZZ_TIMEOUTS })
+  close = async () => {
+    await closeGrpc()
+    await guarded.close()
+  }
+  const target = { address, authorization: FUZZ_TOKEN }
+  const result = await fuzzGrpc(target, seededRandom('gRPC fuzz with auth, long'), (CALLS * 2) / 5)
+  process.stdout.write(`${JSON.stringify([...result.outcomes])} ${JSON.stringify(result.growth)}\n`)
+  await expectUnharmed(target, result)
+  for (const code of ['0', '7', '16']) expect(result.outcomes.get(code)).toBeGreaterThan(0)
+}, 1_800_000)

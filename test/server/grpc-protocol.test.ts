@@ -290,6 +290,13 @@ describe('clients that are slow or rude', () => {
     await once(socket, 'close')
   })
 
+  it('a dialogue that breaks off with a wrong frame is told so', async () => {
+    const stream = open(connect(), '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo')
+    const ending = endingOf(stream)
+    stream.write(Buffer.concat([frameMessage(Buffer.alloc(0)), Buffer.from([0x22, 0, 0, 0, 9])]))
+    expect((await ending).trailers['grpc-status']).toBe('3')
+  })
+
   it('a flood of pings closes the connection; pings between calls do not', async () => {
     const calm = connect()
     for (let call = 0; call < 5; call++) {

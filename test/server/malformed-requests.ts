@@ -1,4 +1,5 @@
 import type { Random } from '../compat/random.js'
+import { damaged, lookupMessage, randomBytes } from './malformed-messages.js'
 
 export interface HttpRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'PATCH' | 'HEAD' | 'OPTIONS'
@@ -140,6 +141,7 @@ const NASTY_TEXT = [
   '\ufeff',
 ]
 
+const ROUTES = ['/health', '/ready', '/metrics', '/openapi.json', ...SEEDS.map(({ url }) => url)]
 const METHODS = ['GET', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS'] as const
 const URLS = [
   '/',
@@ -165,23 +167,78 @@ const HEADERS: readonly Readonly<Record<string, string>>[] = [
   { authorization: `Bearer ${'x'.repeat(2000)}` },
 ]
 
+const PROTOBUF_HEADERS: readonly Readonly<Record<string, string>>[] = [
+  { 'content-type': 'application/x-protobuf' },
+  { 'content-type': 'application/protobuf', accept: 'application/x-protobuf' },
+  { 'content-type': 'application/x-protobuf', accept: 'application/json' },
+  { 'content-type': 'application/x-protobuf; proto=feast.serving.GetOnlineFeaturesRequest', accept: '*/*' },
+  { 'content-type': 'application/json', accept: 'application/x-protobuf' },
+  { accept: 'application/protobuf' },
+]
+
 /** A request that is wrong in some way; a few come out right, which is no harm. */
 export function malformedRequest(random: Random): HttpRequest {
+  const way = random.next()
+  if (way < 0.3) return protobufRequest(random)
+  if (way < 0.33) return otherRequest(random)
   // Materializations that come out right take a while, so they are rare.
-  const seed = random.chance(0.03) ? random.pick(SEEDS.slice(5)) : random.pick(SEEDS.slice(0, 5))
-  const isOddUrl = random.chance(0.05)
+  const seed = random.chance(0.003) ? random.pick(SEEDS.slice(5)) : random.pick(SEEDS.slice(0, 5))
   return {
     method: random.chance(0.03) ? random.pick(METHODS) : 'POST',
-    url: isOddUrl ? random.pick(URLS) : seed.url,
-    headers: random.pick(HEADERS),
+    url: seed.url,
+    headers: headersOf(random, HEADERS),
     payload: payloadOf(random, seed.body),
   }
+}
+
+/** To the route that knows messages, mostly. */
+function protobufRequest(random: Random): HttpRequest {
+  return {
+    method: 'POST',
+    url: random.chance(0.97) ? '/get-online-features' : random.pick(ROUTES),
+    headers: headersOf(random, PROTOBUF_HEADERS),
+    payload: random.chance(0.9) ? lookupMessage(random) : payloadOf(random, random.pick(SEEDS).body),
+  }
+}
+
+/** Any route by any method, and addresses that are none. */
+function otherRequest(random: Random): HttpRequest {
+  const method = random.pick(METHODS)
+  const isAddress = random.chance(0.5)
+  return {
+    method,
+    url: isAddress ? random.pick(URLS) : random.pick(ROUTES),
+    headers: headersOf(random, HEADERS),
+    payload: method === 'GET' || random.chance(0.5) ? undefined : randomBytes(random, 60),
+  }
+}
+
+const HEADER_NAMES = ['accept', 'x-request-id', 'traceparent', 'expect', 'cookie', 'x-forwarded-for', 'range']
+const HEADER_VALUES = [
+  '',
+  ' ',
+  ',;=',
+  '*/*;q=x',
+  '00-00000000000000000000000000000000-0000000000000000-00',
+  '\u00ff',
+  'z'.repeat(3000),
+  'bytes=-1',
+]
+
+/** Some of those, and now and then some that have nothing to do with the matter. */
+function headersOf(
+  random: Random,
+  known: readonly Readonly<Record<string, string>>[],
+): Readonly<Record<string, string>> {
+  if (random.chance(0.85)) return random.pick(known)
+  const odd = random.times(random.int(1, 4), () => [random.pick(HEADER_NAMES), random.pick(HEADER_VALUES)])
+  return { ...random.pick(known), ...Object.fromEntries(odd) }
 }
 
 function payloadOf(random: Random, body: Json): Buffer | undefined {
   const way = random.next()
   if (way < 0.02) return undefined
-  if (way < 0.05) return Buffer.from(random.times(random.int(0, 60), () => random.int(0, 255)))
+  if (way < 0.05) return randomBytes(random, 60)
   if (way < 0.55) return Buffer.from(JSON.stringify(mutated(random, body)))
   if (way < 0.8) return Buffer.from(withNastyText(random, JSON.stringify(mutated(random, body))))
   return damaged(random, Buffer.from(JSON.stringify(body)))
@@ -223,19 +280,13 @@ function withNastyText(random: Random, text: string): string {
   return text.slice(0, place.index) + random.pick(NASTY_TEXT) + text.slice(place.index + place[0].length)
 }
 
-function damaged(random: Random, bytes: Buffer): Buffer {
-  const result = Buffer.from(bytes)
-  for (let left = random.int(1, 4); left > 0; left--)
-    result[random.int(0, result.length - 1)] = random.int(0, 255)
-  return random.chance(0.3) ? result.subarray(0, random.int(0, result.length)) : result
-}
-
 /** Bytes that are no HTTP, or nearly HTTP. */
 export function malformedBytes(random: Random): Buffer {
   const body = JSON.stringify(random.pick(SEEDS).body)
   const head = `POST /get-online-features HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n`
   const way = random.next()
-  if (way < 0.3) return Buffer.from(random.times(random.int(1, 200), () => random.int(0, 255)))
+  if (way < 0.2) return randomBytes(random, 200)
+  if (way < 0.35) return Buffer.from(head.replace('Host: x', oddHeaders(random)) + body, 'latin1')
   if (way < 0.7) return damaged(random, Buffer.from(head + body))
   if (way < 0.8) return Buffer.from(`GET /health HTTP/1.1\r\nHost: x\r\nA: ${'b'.repeat(30_000)}\r\n\r\n`)
   if (way < 0.9)
@@ -243,4 +294,23 @@ export function malformedBytes(random: Random): Buffer {
       head.replace(String(body.length), random.pick(['-1', '1e9', 'x', '99999999999'])) + body,
     )
   return Buffer.from(`${head.replace('Content-Length', 'Transfer-Encoding: chunked\r\nX')}zz\r\n${body}`)
+}
+
+function oddHeaders(random: Random): string {
+  const odd = [
+    'Host: x\r\nHost: y',
+    'Host',
+    'Host: x\r\n folded: y',
+    'Host: x\r\nContent-Length: 5',
+    'Host: x\r\nTransfer-Encoding: chunked',
+    'Host: x\r\nTransfer-Encoding: gzip, chunked',
+    'Host: x\r\nA: \0',
+    'Host: x\r\n: nameless',
+    'Host: x\r\nExpect: 100-continue',
+    'Host: x\r\nExpect: the worst',
+    'Host: x\r\nUpgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAAA',
+    'Host: x\r\nContent-Type: \xff\xfe',
+    `Host: x${'\r\nA: b'.repeat(random.int(1, 3000))}`,
+  ]
+  return random.pick(odd)
 }

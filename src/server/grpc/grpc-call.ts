@@ -183,9 +183,12 @@ export class GrpcCall {
     if (!this.#end(status.name, error)) return
     const { stream } = this
     if (stream.headersSent) {
+      // No reset here: it would overtake the status. What else the client sends is passed over.
       this.#trailers = status.headers
       stream.end()
-    } else stream.respond({ ...ANSWER_HEADERS, ...this.#id(), ...headers, ...status.headers }, END)
+      return
+    }
+    stream.respond({ ...ANSWER_HEADERS, ...this.#id(), ...headers, ...status.headers }, END)
     // Tells the client that the rest of its request is of no use.
     if (!this.#isRequestComplete) stream.close(constants.NGHTTP2_NO_ERROR)
   }
