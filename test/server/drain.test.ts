@@ -2,13 +2,14 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { Agent, request } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals'
 import { startFeast, textOf } from '../cli/run-feast.js'
 import { makeStore } from './fixture.js'
+import { type ServingProcess, startServing } from './serving-process.js'
 
 let folder: string
 beforeAll(async () => {
@@ -41,13 +42,18 @@ it('answers everything that was asked before SIGTERM, on open connections and ne
 it('answers a request whose body was still coming when SIGTERM came', async () => {
   const { child, port, exited } = await serve()
   const late = request({
+    host: '127.0.0.1',
     port,
     method: 'POST',
     path: '/get-online-features',
     headers: { 'content-length': BODY.length },
   })
   late.write(BODY.slice(0, 10))
+  const [socket] = (await once(late, 'socket')) as [Socket]
+  if (socket.connecting) await once(socket, 'connect')
+  // The server has taken that request up when it answers one that came after it.
   await new Promise((done) => setTimeout(done, 100))
+  expect((await ask(port, new Agent())).status).toBe(200)
   child.kill('SIGTERM')
   await new Promise((done) => setTimeout(done, 300))
   late.end(BODY.slice(10))
@@ -69,22 +75,10 @@ it('says so when the port is taken', async () => {
   holder.close()
 })
 
-interface ServingProcess {
-  readonly child: ChildProcess
-  readonly port: number
-  /** Waited for from the start: it may be gone before its last client has noticed. */
-  readonly exited: Promise<[number | null]>
-}
-
 async function serve(): Promise<ServingProcess> {
-  const child = startFeast(folder, ['serve', '--port', '0', '--no-access-log'])
-  children.push(child)
-  const exited = once(child, 'exit') as Promise<[number | null]>
-  for await (const chunk of child.stdout!) {
-    const port = /http:\/\/[^\s:]+:(\d+)\b/.exec(String(chunk))?.[1]
-    if (port !== undefined) return { child, port: Number(port), exited }
-  }
-  throw new Error('it did not start')
+  const serving = await startServing(folder, ['--no-access-log'])
+  children.push(serving.child)
+  return serving
 }
 
 interface Outcome {

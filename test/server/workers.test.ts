@@ -45,7 +45,9 @@ function metric(text: string, name: string): number {
 
 it('share the port, say once that they serve, sum up their metrics, and end with exit code 0', async () => {
   const serving = await serve('--workers', '2')
-  expect(serving.stdout()).toMatch(/^Serving features of project demo on http:\/\/127\.0\.0\.1:\d+\n$/)
+  expect(serving.stdout()).toMatch(
+    /^Serving features of project demo on http:\/\/127\.0\.0\.1:\d+\nand over gRPC on 127\.0\.0\.1:\d+\n$/,
+  )
   expect(childrenOf(serving)).toHaveLength(2)
   for (let i = 0; i < 20; i++) {
     const { status } = await ask({ ...LOOKUP, port: serving.port, headers: { connection: 'close' } })

@@ -123,8 +123,9 @@ async function printReady(
 ): Promise<void> {
   const { project } = await context.config()
   const scheme = flags.key ? 'https' : 'http'
-  print(`Serving features of project ${project} on ${scheme}://${host}:${port}`)
-  if (grpcPort !== undefined) print(`and over gRPC on ${host}:${grpcPort}`)
+  const grpc = grpcPort === undefined ? '' : `\nand over gRPC on ${host}:${grpcPort}`
+  // In one piece: who waits for it may close the pipe when it comes.
+  print(`Serving features of project ${project} on ${scheme}://${host}:${port}${grpc}`)
 }
 
 /** The next port after that of HTTP; any when that is any. */
