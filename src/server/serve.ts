@@ -1,5 +1,6 @@
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import type { FeatureStore } from '../feature-store/feature-store.js'
 import type { GrpcServer } from './grpc/grpc-server.js'
 import type { GrpcOptions } from './grpc/start-grpc.js'
@@ -104,6 +105,9 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     isStopping = true
     grpc?.announceEnd()
     await sleep(FAREWELL_MS)
+    // On a busy machine the timer may be the first to run for long: what has arrived meanwhile is read first.
+    await setImmediate()
+    await setImmediate()
     const late = setTimeout(() => {
       void jobs.stop().finally(() => app.server.closeAllConnections())
     }, drainMs)
@@ -144,8 +148,4 @@ function once(action: () => Promise<void>): () => Promise<void> {
     done ??= action()
     return done
   }
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }

@@ -112,7 +112,8 @@ it('keep what a dead one had counted', async () => {
 it('drain: what was asked before SIGTERM is answered by each of them', async () => {
   const serving = await serve('--workers', '2', '--no-access-log')
   const clients = Array.from({ length: 16 }, () => new Client(serving.port, true))
-  await sleep(300)
+  // All are connected to a worker by then.
+  while (clients.some(({ answered, failed }) => answered === 0 && failed === 0)) await sleep(20)
   const stoppedAt = performance.now()
   serving.child.kill('SIGTERM')
   await Promise.all(clients.map(({ done }) => done))
@@ -158,6 +159,7 @@ it('end with the process that started them', async () => {
 /** Asks again as soon as it has an answer, on a connection that it keeps. */
 class Client {
   failed = 0
+  answered = 0
   isStopped = false
   lastAskedAt = 0
   readonly wrong: string[] = []
@@ -176,6 +178,7 @@ class Client {
       this.lastAskedAt = performance.now()
       try {
         const { status, text } = await ask({ ...LOOKUP, port: this.port, agent })
+        this.answered++
         if (status !== 200) this.wrong.push(`${status} ${text}`)
       } catch {
         this.failed++
