@@ -302,8 +302,10 @@ class OnlineBench {
         this.#stored,
       )
     }
-    if (result.failures > 0)
-      this.#report.note(`${result.failures} failures, the first: ${result.firstFailure}`)
+    if (result.failures > 0) {
+      const [first] = result.firstFailure!.split('\r\n')
+      this.#report.note(`${result.failures} failures, the first: ${first}`)
+    }
     return {
       perSecond: result.requests / result.seconds,
       perCore: result.requests / cpu,

@@ -4,7 +4,7 @@ import type { EncodedRow } from '../../online-stores/online-store.js'
 import type { ComputeEngine, EngineStores, MaterializationTask, MaterializedRows } from '../compute-engine.js'
 
 /** Writes of one view that may be on their way to the online store at once. */
-const WRITES_IN_FLIGHT = 4
+const WRITES_IN_FLIGHT = 3
 
 /**
  * Streams in this process: pull, encode, write, a few writes at a time. The slower side sets the pace, so memory

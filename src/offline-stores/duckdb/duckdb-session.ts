@@ -11,7 +11,7 @@ import { sqlTypeFor, sqlTypeOf } from './duckdb-types.js'
 
 /** Rows per chunk of DuckDB; a batch gathers a few of them, if they are not too wide. */
 const CHUNK_ROWS = 2048
-const BATCH_CELLS = 50_000
+const BATCH_CELLS = 25_000
 
 const COPY_OPTIONS = {
   parquet: 'FORMAT parquet',

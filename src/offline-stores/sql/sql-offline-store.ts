@@ -113,8 +113,8 @@ function pullJob(engine: SqlEngine, query: PullQuery, partRows: number): PullJob
   }
 }
 
-/** Rows whose keys and times are in memory at a time: some 100 MB. */
-const PART_ROWS = 1_000_000
+/** Rows whose keys and times are in memory at a time: some 40 MB. */
+const PART_ROWS = 250_000
 /** Each reads the source again; beyond, the engine spills. */
 const MAX_PARTS = 50
 
