@@ -17,11 +17,20 @@ export interface BenchServer {
 
 const START_MS = 90_000
 
-/** `feast serve` as it is shipped, with its access log going to a file. */
-export async function serveOurs(repo: string, workers: number): Promise<BenchServer> {
+/**
+ * `feast serve` as it is shipped, with its access log going to a file.
+ * @param nodeArgs before the command; @param logFile default: in the repo
+ */
+export async function serveOurs(
+  repo: string,
+  workers: number,
+  nodeArgs: readonly string[] = [],
+  logFile = join(repo, `serve-${workers}.log`),
+): Promise<BenchServer> {
   const [port, grpcPort] = [await freePort(), await freePort()]
-  const args = [CLI, '--chdir', repo, 'serve', '--port', port, '--grpc-port', grpcPort, '--workers', workers]
-  const log = openSync(join(repo, `serve-${workers}.log`), 'w')
+  const ports = ['--port', port, '--grpc-port', grpcPort, '--workers', workers]
+  const args = [...nodeArgs, CLI, '--chdir', repo, 'serve', ...ports]
+  const log = openSync(logFile, 'w')
   const child = spawn(process.execPath, args.map(String), { stdio: ['ignore', log, log] })
   await untilHealthy(child, port)
   return { pid: child.pid!, port, grpcPort, stop: () => end(child) }

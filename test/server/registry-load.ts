@@ -107,13 +107,16 @@ export async function expectServed({ serving, store }: ServedRegistry, n: number
   }, 'a new service')
 }
 
+/** Each a view that is not there yet, so that there is something to write. */
+let blocked = 20_000
+
 /** Lookups go on while an apply waits for the registry's lock, and while the server's own refresh cannot end. */
 export async function expectNobodyWaits({ folder, store, load }: ServedRegistry): Promise<void> {
   const registry = join(folder, 'data/registry.db')
   let isApplied = false
   let applying: Promise<unknown> | undefined
   await withFileLock(registry, async () => {
-    applying = store.apply(repoOf(extra, viewOf(900)), { skipSourceValidation: true }).then(() => {
+    applying = store.apply(repoOf(extra, viewOf(blocked++)), { skipSourceValidation: true }).then(() => {
       isApplied = true
     })
     await readSome(load)
