@@ -123,15 +123,23 @@ class OnlineBench {
     return undefined
   }
 
-  /** Until what is hot has been compiled. */
   async #warmUp(ours: BenchServer, python?: BenchServer): Promise<void> {
-    const how = { seconds: QUICK ? 1 : 3, concurrency: 8 }
     for (const shape of [SHAPES[1]!, SHAPES[4]!]) {
-      for (const protocol of PROTOCOLS) {
-        await this.#generator.run({ target: this.#target(shape, protocol, ours), ...how })
-      }
+      for (const protocol of PROTOCOLS) await this.#warm(ours, shape, protocol)
     }
-    if (python) await this.#generator.run({ target: this.#target(SHAPES[1]!, 'json', python), ...how })
+    if (python) await this.#warm(python, SHAPES[1]!, 'json')
+  }
+
+  /** Until what is hot has been compiled: some 10 000 requests to each process, four times as dear at first. */
+  async #warm(server: BenchServer, shape: RequestShape, protocol: Protocol): Promise<void> {
+    const target = this.#target(shape, protocol, server)
+    let last = Number.POSITIVE_INFINITY
+    for (let round = 0; round < 8; round++) {
+      const how = { shape, protocol, seconds: 1.5, concurrency: 32 }
+      const { cpuMicros } = await this.#measure(server, target, how)
+      if (cpuMicros > last * 0.9) return
+      last = cpuMicros
+    }
   }
 
   /** Anew, in what Redis holds. */
@@ -363,7 +371,7 @@ class OnlineBench {
       try {
         const target = this.#target(shape, 'json', server)
         const asked = { shape, protocol: 'json', seconds: SECONDS, concurrency: 32 } as const
-        await this.#measure(server, target, { ...asked, seconds: QUICK ? 2 : 5 })
+        await this.#warm(server, shape, 'json')
         for (let round = 0; round < 3; round++) {
           const measured = await this.#measure(server, target, asked)
           found.push(measured.perSecond)
