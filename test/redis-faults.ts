@@ -45,7 +45,6 @@ export function redisFaults(redis: RedisServer, proxy: TcpProxy, random: Random)
       else harm(chunk.subarray(0, random.int(0, chunk.length - 1)), chunk, client)
     }
   }
-  const mute = new WeakSet<Socket>()
   return [
     {
       name: 'killed',
@@ -84,10 +83,9 @@ export function redisFaults(redis: RedisServer, proxy: TcpProxy, random: Random)
       }),
     ),
     onTheWay('silent mid-reply', (chunk, client) => {
-      if (mute.has(client)) return
       if (random.chance(0.98)) return passOn(chunk, client)
       client.write(chunk.subarray(0, random.int(0, chunk.length - 1)))
-      mute.add(client)
+      proxy.silence(client)
     }),
     onTheWay(
       'texts cut short',

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 export class TcpProxy {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
+  readonly #silenced = new WeakSet<Socket>()
   /** What happens to a chunk of an answer. */
   answer: (chunk: Buffer, client: Socket) => void = passOn
   /** How late an answer comes. Whatever this is set to and when, the bytes of a connection stay in order. */
@@ -31,7 +32,7 @@ export class TcpProxy {
     let waiting = 0
     let last: Promise<unknown> = Promise.resolve()
     upstream.on('data', (chunk: Buffer) => {
-      const act = () => client.destroyed || this.answer(chunk, client)
+      const act = () => client.destroyed || this.#silenced.has(client) || this.answer(chunk, client)
       if (waiting === 0 && this.delayMs === 0) return act()
       waiting++
       last = Promise.all([last, sleep(this.delayMs)]).then(() => {
@@ -45,6 +46,11 @@ export class TcpProxy {
     const proxy = new TcpProxy(target)
     await new Promise<void>((listening) => proxy.#server.listen(0, '127.0.0.1', listening))
     return proxy
+  }
+
+  /** Whatever happens later, this client gets no more bytes: a connection may lose its end, never its middle. */
+  silence(client: Socket): void {
+    this.#silenced.add(client)
   }
 
   get address(): string {
