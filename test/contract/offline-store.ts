@@ -559,6 +559,16 @@ export function offlineStoreContract(name: string, open: () => Promise<OfflineSt
       expect(joined).toEqual([{ ...row, event_timestamp: T }])
     })
 
+    it('a pull has room for features named as its own columns are', async () => {
+      const names = ['place', 'k0', 'ft', 'n', 'w', 't', 'src']
+      const columns = names.map((name) => ({ name, type: Int64 }))
+      const row = Object.fromEntries(names.map((name, index) => [name, BigInt(index)]))
+      const rows = [T - HOUR, T, T].map((ts) => ({ k: 1n, ts, ...row }))
+      const source = await harness.table([K, TS, ...columns], rows)
+      const features = names.map((name) => ({ column: name, name, type: Int64 }))
+      expect(await pulled({ source, features })).toEqual([{ k: 1n, ...row, __event_timestamp: T }])
+    })
+
     it('M3 newest NULL', async () => {
       const source = await harness.table(
         [K, TS, V],

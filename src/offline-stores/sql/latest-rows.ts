@@ -80,11 +80,11 @@ function winners(pull: PulledRows, dialect: SqlDialect, newest: string, filters:
   const columns = [...outputs(pull, dialect), ...timesOf(source, dialect)]
   const partition = [...source.keys.map((_, index) => `w.k${index}`), 'w.ft'].join(', ')
   const rows = [
-    `SELECT ${columns.join(', ')}, row_number() OVER (PARTITION BY ${partition} ORDER BY ${tieOrder(source).join(', ')}) AS place`,
+    `SELECT ${columns.join(', ')}, row_number() OVER (PARTITION BY ${partition} ORDER BY ${tieOrder(source).join(', ')}) AS __feast_place`,
     `FROM ${source.from} JOIN ${newest} AS w ON ${[...onNewest(source), ...filters].join(' AND ')}`,
   ].join('\n')
   const names = outputNames(pull).map((name) => dialect.name(name))
-  return `SELECT ${names.join(', ')} FROM (\n${rows}\n) AS ranked WHERE place = 1`
+  return `SELECT ${names.join(', ')} FROM (\n${rows}\n) AS ranked WHERE __feast_place = 1`
 }
 
 function keysOf({ keys }: SourceRows): readonly string[] {
