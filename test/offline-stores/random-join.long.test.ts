@@ -1,33 +1,3 @@
-import { afterAll, beforeAll, describe, it } from '@jest/globals'
-import { duckdbDialect } from '../../src/offline-stores/duckdb/duckdb-dialect.js'
-import { DuckDBEngine } from '../../src/offline-stores/duckdb/duckdb-engine.js'
-import { sqlOfflineStore } from '../../src/offline-stores/sql/sql-offline-store.js'
-import { checkRandomCases } from './random-cases.js'
-import { TableMaker } from './table-maker.js'
+import { randomJoins } from './random-join.js'
 
-/** FEAST_SEED repeats a run. */
-const seed = Number(process.env.FEAST_SEED ?? Date.now() % 1_000_000)
-
-describe(`random joins and pulls against the oracle (seed ${seed})`, () => {
-  let tables: TableMaker
-
-  beforeAll(async () => {
-    tables = await TableMaker.open()
-  })
-  afterAll(() => tables.close())
-
-  it('with ASOF', async () => {
-    const store = sqlOfflineStore(new DuckDBEngine({ threads: 2 }, tables.folder))
-    await checkRandomCases(store, tables, { cases: 20_000, seed })
-    await store.close()
-  }, 1_200_000)
-
-  it('without ASOF, as for other engines', async () => {
-    const engine = Object.assign(new DuckDBEngine({ threads: 2 }, tables.folder), {
-      dialect: { ...duckdbDialect, asOfJoin: false },
-    })
-    const store = sqlOfflineStore(engine)
-    await checkRandomCases(store, tables, { cases: 10_000, seed: seed + 1 })
-    await store.close()
-  }, 1_200_000)
-})
+randomJoins(20_000)
