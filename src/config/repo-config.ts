@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { isAbsolute, join, resolve } from 'node:path'
+import type { AwsSettings } from '../core/aws-settings.js'
 import { feastError, messageOf } from '../core/errors.js'
 import { nearest } from '../core/nearest.js'
 import { type ConfigFile, invalid, parseConfigFile } from './config-file.js'
@@ -33,6 +34,14 @@ export interface RepoConfig {
   readonly materialization: { readonly onlineWriteBatchSize: number | undefined }
   /** Who may call the server; only commands that serve look into it. */
   readonly auth: StoreBlock
+  /** How all AWS services are reached. */
+  readonly aws: AwsSettings
+  /** What runs materializations; `local` unless told. */
+  readonly batchEngine: StoreBlock
+  /** Where models are kept and how they are served; `src/models` checks it. undefined = no models here. */
+  readonly models: StoreBlock | undefined
+  /** What runs training pipelines; `src/training` checks it. `local` unless told. */
+  readonly training: StoreBlock
   /** Everything as read, defaults included: what `feast configuration` prints. */
   readonly resolved: Readonly<Record<string, unknown>>
   readonly warnings: readonly string[]
@@ -123,6 +132,7 @@ export async function parseRepoConfig(
   const entityKeyVersion = keyVersion(source)
   const provider = textAt(source, data, 'provider', '', 'local')
   const auth = authBlock(source)
+  const batchEngine = storeBlock(source, 'batch_engine', data['batch_engine'], 'local')
   return {
     repoPath: isAbsolute(repoPath) ? repoPath : resolve(repoPath),
     file,
@@ -142,16 +152,21 @@ export async function parseRepoConfig(
     },
     materialization: { onlineWriteBatchSize: batchSize(source, materialization) },
     auth,
+    aws: awsBlock(source),
+    batchEngine,
+    models: data['models'] == null ? undefined : plainBlock(source, 'models'),
+    training: storeBlock(source, 'training', data['training'], 'local'),
     resolved: {
       project,
       provider,
       registry: resolvedRegistry(registry),
       online_store: onlineStore ? { type: onlineStore.type, ...onlineStore.options } : null,
       offline_store: { type: offlineStore.type, ...offlineStore.options },
-      batch_engine: typed(data['batch_engine'], 'local'),
+      batch_engine: { type: batchEngine.type, ...batchEngine.options },
       auth: { type: auth.type, ...withoutSecrets(auth.options) },
       ...(data['feature_server'] ? { feature_server: featureServer } : {}),
       ...(data['materialization'] ? { materialization } : {}),
+      ...Object.fromEntries(OUR_BLOCKS.filter((key) => data[key] != null).map((key) => [key, data[key]])),
       entity_key_serialization_version: entityKeyVersion,
     },
     warnings: warningsOf(source, entityKeyVersion),
@@ -176,7 +191,13 @@ const TOP_LEVEL_KEYS = [
   'openlineage',
   'mlflow',
   'data_quality_monitoring',
+  'aws',
+  'models',
+  'training',
 ]
+
+/** Blocks that Feast does not know, and passes over. */
+const OUR_BLOCKS = ['aws', 'models', 'training'] as const
 
 const FEATURE_SERVER_KEYS = [
   'type',
@@ -320,6 +341,25 @@ function originOf(source: ConfigFile, path: string): StoreBlockOrigin {
   }
 }
 
+const AWS_KEYS = ['region', 'endpoint', 'profile', 'path_style', 'request_checksum']
+
+function awsBlock(source: ConfigFile): AwsSettings {
+  const map = block(source, 'aws', AWS_KEYS)
+  const text = (key: string) => textAt(source, map, key, 'aws', '') || undefined
+  return {
+    region: text('region'),
+    endpoint: text('endpoint'),
+    profile: text('profile'),
+    pathStyle: map['path_style'] === undefined ? undefined : flag(source, map, 'path_style', 'aws'),
+    requestChecksum: choice(source, map, 'request_checksum', 'aws', ['when_supported', 'when_required']),
+  }
+}
+
+/** A block without a `type`, checked by whoever uses it. */
+function plainBlock(source: ConfigFile, path: string): StoreBlock {
+  return { type: path, options: mapOf(source, path, source.data[path]), origin: originOf(source, path) }
+}
+
 /** Feast's, and `token`: bearer tokens that stand in the file. */
 const AUTH_TYPES = ['no_auth', 'kubernetes', 'oidc', 'token']
 
@@ -451,10 +491,6 @@ function choice<Word extends string>(
 function oneOf(value: unknown, words: readonly string[]): string {
   const close = typeof value === 'string' ? didYouMean(value, words) : ''
   return `${value === undefined ? 'a type is required;' : `${show(value)} is not known;`} write one of ${words.join(', ')}.${close}`
-}
-
-function typed(value: unknown, type: string): unknown {
-  return typeof value === 'string' ? { type: value } : (value ?? { type })
 }
 
 function fail(source: ConfigFile, path: string, problem: string): Error {

@@ -1,4 +1,5 @@
 import type { ZodType } from 'zod'
+import type { AwsSettings } from './aws-settings.js'
 import type { Logger } from './logger.js'
 
 /** Makes a backend from its block of feature_store.yaml. One per `type:`. */
@@ -14,4 +15,6 @@ export interface BackendContext {
   readonly repoPath: string
   readonly entityKeyVersion: 2 | 3
   readonly logger: Logger
+  /** Default: what the SDK finds in its environment. */
+  readonly aws?: AwsSettings
 }

@@ -287,6 +287,7 @@ const CATALOGUE = {
     broken,
     ({ what, why }: { what: string; why: string }) => `${what} cannot be decoded: ${why}.`,
   ),
+  OBJECT_NOT_FOUND: kind(notFound('FeastError'), ({ uri }: { uri: string }) => `There is no object ${uri}.`),
   OBJECT_CONFLICT: kind(
     { http: 409, grpc: 'ABORTED', feast: 'FeastError', retry: true },
     ({ uri }: { uri: string }) => `Somebody else changed ${uri} meanwhile; nothing was written.`,

@@ -87,7 +87,7 @@ class Parts implements StoreParts {
   objectStore(): Promise<ObjectStore> {
     return this.#once('object store', async () => {
       const { openObjectStore } = await import('../object-stores/index.js')
-      return openObjectStore(this.config.registry.path, 'registry')
+      return openObjectStore(this.config.registry.path, 'registry', this.config.aws)
     })
   }
 
@@ -172,8 +172,8 @@ class Parts implements StoreParts {
   }
 
   #context(): BackendContext {
-    const { project, repoPath, entityKeyVersion } = this.config
-    return { project, repoPath, entityKeyVersion, logger: this.logger }
+    const { project, repoPath, entityKeyVersion, aws } = this.config
+    return { project, repoPath, entityKeyVersion, logger: this.logger, aws }
   }
 
   /** A part that failed to open is tried again by the next caller. */

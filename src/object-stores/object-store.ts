@@ -13,6 +13,22 @@ export interface ObjectStore {
   write(uri: string, bytes: Uint8Array, ifVersion: string | undefined): Promise<string>
   /** Missing is fine. */
   remove(uri: string): Promise<void>
+  /** All objects whose URI starts with `prefix`, in the order of their URIs; none when there are none. */
+  list(prefix: string): AsyncIterable<ListedObject>
+  /** Copies an object to a local file, in bounded memory. @throws OBJECT_NOT_FOUND */
+  download(uri: string, path: string, signal?: AbortSignal): Promise<void>
+  /** Copies a local file to an object, in bounded memory, replacing what was there. All or nothing. */
+  upload(path: string, uri: string, signal?: AbortSignal): Promise<void>
+  /** Removes all objects below a prefix that ends in `/`; missing is fine. */
+  removeAll(prefix: string): Promise<void>
+  close(): Promise<void>
+}
+
+export interface ListedObject {
+  readonly uri: string
+  readonly bytes: number
+  /** Milliseconds since 1970. */
+  readonly modifiedAt: number
 }
 
 export interface StoredObject {

@@ -35,6 +35,39 @@ export interface PullJob extends RetrievalJob {
   expectedRows(signal?: AbortSignal): Promise<number>
 }
 
+/** A result kept as Parquet files below one prefix, which other processes can read in shares. */
+export interface StagedResult {
+  readonly fields: readonly Field[]
+  readonly files: readonly StagedFile[]
+  /** Of running the statement; undefined where the engine does not charge. */
+  readonly cost: QueryCost | undefined
+}
+
+export interface StagedFile {
+  readonly uri: string
+  readonly bytes: number
+  /** Where the engine tells. */
+  readonly rows?: number
+}
+
+export interface StageOptions {
+  /**
+   * The same token and statement stand for the same run: where the engine can, it is not run (and paid) twice, even
+   * by another process after this one died.
+   */
+  readonly token: string
+  readonly signal?: AbortSignal
+}
+
+/** What a statement cost. */
+export interface QueryCost {
+  readonly queryIds: readonly string[]
+  readonly scannedBytes: number
+  /** US dollars, by the configured price per TB. */
+  readonly price: number
+  readonly elapsedMs: number
+}
+
 export interface PersistOptions {
   readonly format?: FileFormat
   readonly overwrite?: boolean

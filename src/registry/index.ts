@@ -9,7 +9,7 @@ import type { RegistryStore } from './registry-store.js'
 /** @throws BACKEND_UNKNOWN for another kind of registry, or another place for the file */
 export async function openRegistryStore(
   { type, path, options }: RepoConfig['registry'],
-  { repoPath }: BackendContext,
+  { repoPath, aws }: BackendContext,
 ): Promise<RegistryStore> {
   // Feast's name of the class for local files, which says no more than the path does.
   const storeType = options['registry_store_type'] ?? 'LocalRegistryStore'
@@ -20,7 +20,7 @@ export async function openRegistryStore(
     if (name !== known)
       throw feastError('BACKEND_UNKNOWN', { family: 'registry', type: name, known: [known] })
   }
-  const objects = await openObjectStore(path, 'registry')
+  const objects = await openObjectStore(path, 'registry', aws)
   const { FileRegistryStore } = await import('./file/file-registry-store.js')
   return new FileRegistryStore(objects, schemeOf(path) === 'file' ? localFile(path, repoPath) : path)
 }

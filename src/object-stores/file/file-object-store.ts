@@ -1,11 +1,23 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { type BigIntStats, constants } from 'node:fs'
-import { type FileHandle, link, mkdir, open, readdir, realpath, rename, stat, unlink } from 'node:fs/promises'
+import {
+  copyFile,
+  type FileHandle,
+  link,
+  mkdir,
+  open,
+  readdir,
+  realpath,
+  rename,
+  rm,
+  stat,
+  unlink,
+} from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { feastError } from '../../core/errors.js'
-import type { ObjectStore, StoredObject } from '../object-store.js'
+import type { ListedObject, ObjectStore, StoredObject } from '../object-store.js'
 import { withFileLock } from './file-lock.js'
 
 /** A file changed less than this ago may still be changing: Python Feast writes in place. */
@@ -59,6 +71,49 @@ export class FileObjectStore implements ObjectStore {
     })
   }
 
+  async *list(prefix: string): AsyncGenerator<ListedObject> {
+    const start = pathOf(prefix)
+    const folder = start.endsWith('/') ? start : dirname(start)
+    const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(unlessMissing)
+    const paths = (entries ?? [])
+      .filter((entry) => entry.isFile() && !isOurOwn(entry.name))
+      .map((entry) => join(entry.parentPath, entry.name))
+      .filter((path) => path.startsWith(start))
+    for (const path of paths.sort()) {
+      const found = await stat(path).catch(unlessMissing)
+      if (!found) continue
+      const uri = prefix.startsWith('file:') ? pathToFileURL(path).href : path
+      yield { uri, bytes: found.size, modifiedAt: found.mtimeMs }
+    }
+  }
+
+  async download(uri: string, path: string, signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted()
+    await copyFile(pathOf(uri), path).catch((error: NodeJS.ErrnoException) => {
+      throw error.code === 'ENOENT' ? feastError('OBJECT_NOT_FOUND', { uri }, error) : error
+    })
+  }
+
+  async upload(path: string, uri: string, signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted()
+    const target = pathOf(uri)
+    await mkdir(dirname(target), { recursive: true })
+    const temporary = join(dirname(target), `.${basename(target)}.upload-${process.pid}-${randomUUID()}`)
+    try {
+      await copyFile(path, temporary)
+      await rename(temporary, target)
+    } finally {
+      await unlink(temporary).catch(unlessMissing)
+    }
+    await syncDirectory(dirname(target))
+  }
+
+  async removeAll(prefix: string): Promise<void> {
+    await rm(pathOf(prefix), { recursive: true, force: true })
+  }
+
+  async close(): Promise<void> {}
+
   async #read(path: string): Promise<StoredObject | undefined> {
     const file = await open(path, 'r').catch(unlessMissing)
     if (!file) return undefined
@@ -87,6 +142,11 @@ export class FileObjectStore implements ObjectStore {
     if (now?.version !== ifVersion) throw conflict()
     await rename(temporary, path)
   }
+}
+
+/** Lock files and what is still being written are no objects. */
+function isOurOwn(name: string): boolean {
+  return name.endsWith('.lock') || /^\..*\.(tmp|upload)-/.test(name)
 }
 
 /** `file:` URIs and plain paths. */
