@@ -12,6 +12,8 @@ export interface ModelManifest {
   readonly inputs: readonly ModelInput[]
   readonly outputs: readonly ModelOutput[]
   readonly metrics: Readonly<Record<string, number>>
+  /** Of metrics whose name does not tell. */
+  readonly higherIsBetter?: Readonly<Record<string, boolean>>
   readonly params: Readonly<Record<string, string | number | boolean>>
   /** Rows of inputs with the outputs that the training framework gave: replayed when the model is loaded. */
   readonly examples: readonly ModelExample[]

@@ -1,0 +1,95 @@
+import { isAbsolute, resolve } from 'node:path'
+import { z } from 'zod'
+import type { RepoConfig, StoreBlock } from '../config/repo-config.js'
+import { parseStoreBlock } from '../config/store-block.js'
+
+/** A model's name: part of paths, of object URIs and of metric labels. */
+export const MODEL_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/
+
+const percent = z.number().min(0).max(100)
+const positive = z.number().positive()
+const count = z.number().int().positive()
+
+const registry = z
+  .discriminatedUnion('type', [
+    z.strictObject({
+      type: z.literal('object_store'),
+      /** Folder or `s3://bucket/prefix/`. */
+      uri: z.string().min(1).default('data/models'),
+    }),
+    z.strictObject({
+      type: z.literal('sagemaker'),
+      /** Where artifacts, manifests and the log of what SageMaker does not keep lie; `s3://` for use by SageMaker. */
+      uri: z.string().min(1),
+      /** Container image for SageMaker's own endpoints; without one, packages carry no inference specification. */
+      image: z.string().min(1).optional(),
+    }),
+  ])
+  .prefault({ type: 'object_store' })
+
+const serve = z.strictObject({
+  /** Percent of the entities per alias; what is left goes to the champion. A weight in the registry wins. */
+  traffic: z.record(z.string(), percent).default({}),
+  /** Aliases that get the same rows, off the answer's path. */
+  shadow: z.array(z.string()).default([]),
+  /** Changes which entities meet the canary. */
+  salt: z.string().default(''),
+  rollback: z
+    .strictObject({
+      /** Share of failed requests of the canary, 0 to 1. */
+      error_rate: z.number().gt(0).max(1).optional(),
+      p99_ms: positive.optional(),
+      /** Of the canary's latest requests these are judged. */
+      requests: count.default(200),
+    })
+    .optional(),
+})
+
+const logging = z.strictObject({
+  uri: z.string().min(1),
+  /** Share of the requests that are logged; failed ones are always. */
+  sample: z.number().min(0).max(1).default(1),
+  flush_interval_s: positive.default(60),
+  flush_rows: count.default(10_000),
+  max_buffer_rows: count.default(50_000),
+  /** Columns that are never logged. */
+  redact: z.array(z.string()).default([]),
+})
+
+const schema = z.strictObject({
+  registry,
+  approval: z
+    .strictObject({
+      /** Names, roles or groups; empty: whoever has a name. */
+      approvers: z.array(z.string()).default([]),
+      /** Who registered a version does not approve it. */
+      four_eyes: z.boolean().default(false),
+    })
+    .prefault({}),
+  /** A version becomes champion when it is approved. */
+  deploy_on_approval: z.boolean().default(false),
+  poll_interval_s: positive.default(30),
+  logging: logging.optional(),
+  serve: z.record(z.string().regex(MODEL_NAME), serve).default({}),
+})
+
+/** The `models` block of feature_store.yaml, checked and with its defaults. */
+export type ModelsConfig = z.infer<typeof schema>
+export type ServeConfig = z.infer<typeof serve>
+export type LoggingConfig = z.infer<typeof logging>
+
+const NO_BLOCK: StoreBlock = { type: 'models', options: {} }
+
+/** Without a block all defaults: a registry in `data/models` of the feature repo. @throws CONFIG_INVALID */
+export function modelsConfig({ models = NO_BLOCK }: Pick<RepoConfig, 'models'>): ModelsConfig {
+  return parseStoreBlock(models, schema)
+}
+
+/** What an alias without settings gets. */
+export const DEFAULT_SERVE: ServeConfig = serve.parse({})
+
+/** URIs stand as they are, paths start at the feature repo. Never ends in a slash. */
+export function resolveUri(uri: string, { repoPath }: Pick<RepoConfig, 'repoPath'>): string {
+  const full = /^[a-z][a-z0-9+.-]*:\/\//i.test(uri) || isAbsolute(uri) ? uri : resolve(repoPath, uri)
+  return full.replace(/\/+$/, '')
+}
