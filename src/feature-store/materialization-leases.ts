@@ -3,12 +3,11 @@ import { readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { feastError, isFeastError, messageOf } from '../core/errors.js'
 import type { Logger } from '../core/logger.js'
-import type { ObjectStore } from '../object-stores/object-store.js'
+import type { CompanionObjects } from '../registry/companion-objects.js'
 
 export interface LeaseOptions {
-  readonly objects: ObjectStore
-  /** URI of the registry; leases are objects below `<uri>.leases/`. */
-  readonly registryUri: string
+  /** Leases are those whose names start with `leases/`. */
+  readonly objects: CompanionObjects
   readonly project: string
   readonly logger: Logger
   readonly ttlMs?: number
@@ -37,7 +36,7 @@ interface LeaseText {
 }
 
 /**
- * One runner per (project, view) (J6). Leases are files beside the registry, where Feast does not look. A lease
+ * One runner per (project, view) (J6). Leases lie with the registry, where Feast does not look. A lease
  * whose process died on this machine is taken over at once, any other when it has expired.
  */
 export class MaterializationLeases {
@@ -51,21 +50,21 @@ export class MaterializationLeases {
 
   /** @returns the lease, or who holds it */
   async acquire(view: string): Promise<Lease | string> {
-    const { objects, registryUri, project } = this.#options
-    const uri = `${registryUri}.leases/${encodeURIComponent(project)}/${encodeURIComponent(view)}.json`
-    const found = await objects.read(uri)
+    const { objects, project } = this.#options
+    const name = `leases/${encodeURIComponent(project)}/${encodeURIComponent(view)}.json`
+    const found = await objects.read(name)
     if (found !== undefined && !isFree(found.bytes)) return holderOf(found.bytes)
     const id = randomUUID()
-    const version = await this.#write(uri, id, found?.version)
-    if (version !== undefined) return this.#keep(uri, view, id, version)
-    const winner = await objects.read(uri)
+    const version = await this.#write(name, id, found?.version)
+    if (version !== undefined) return this.#keep(name, view, id, version)
+    const winner = await objects.read(name)
     return winner === undefined ? 'another process' : holderOf(winner.bytes)
   }
 
   /** @returns the new version; undefined if somebody else was first */
-  async #write(uri: string, id: string, ifVersion: string | undefined): Promise<string | undefined> {
+  async #write(name: string, id: string, ifVersion: string | undefined): Promise<string | undefined> {
     try {
-      return await this.#options.objects.write(uri, Buffer.from(this.#text(id)), ifVersion)
+      return await this.#options.objects.write(name, Buffer.from(this.#text(id)), ifVersion)
     } catch (error) {
       if (isFeastError(error, 'OBJECT_CONFLICT')) return undefined
       throw error
@@ -84,7 +83,7 @@ export class MaterializationLeases {
     } satisfies LeaseText)
   }
 
-  #keep(uri: string, view: string, id: string, firstVersion: string): Lease {
+  #keep(name: string, view: string, id: string, firstVersion: string): Lease {
     const { objects, logger } = this.#options
     const lost = new AbortController()
     let version = firstVersion
@@ -95,7 +94,7 @@ export class MaterializationLeases {
       lost.abort(feastError('ABORTED', { what: `Materialization of "${view}"` }))
     }
     const beat = async () => {
-      const next = await this.#write(uri, id, version)
+      const next = await this.#write(name, id, version)
       if (next === undefined) giveUp('somebody else took it')
       else {
         version = next
@@ -115,7 +114,7 @@ export class MaterializationLeases {
         clearInterval(timer)
         await beating
         if (lost.signal.aborted) return
-        await objects.remove(uri).catch((error) => {
+        await objects.remove(name).catch((error) => {
           logger.warn(
             { view, error: messageOf(error) },
             'the lease of a materialization could not be removed; it expires',

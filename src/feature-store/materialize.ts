@@ -1,8 +1,6 @@
-import { resolve } from 'node:path'
 import { rowEncoder } from '../codec/rows.js'
 import type { ComputeEngine, MaterializedRows } from '../compute-engines/compute-engine.js'
 import { openComputeEngine } from '../compute-engines/index.js'
-import type { RepoConfig } from '../config/repo-config.js'
 import { type ViewMaterializedEvent, viewMaterialized } from '../core/diagnostics.js'
 import { feastError, messageOf } from '../core/errors.js'
 import type { StoredView } from '../core/feature-view.js'
@@ -59,8 +57,7 @@ export async function materialize(
     now: nowMicros(),
     engine: await openEngine(parts),
     leases: new MaterializationLeases({
-      objects: await parts.objectStore(),
-      registryUri: registryUri(parts.config),
+      objects: (await parts.registryStore()).companions,
       project: parts.project,
       logger: parts.logger,
     }),
@@ -105,11 +102,6 @@ function leftReport({ now, request }: Run, view: string): MaterializeViewReport 
   const [start, end] = [request.start ?? now, request.end ?? now]
   const outcome = { outcome: 'nothing to do' as const, rows: 0, skipped: 0, elapsedMs: 0 }
   return { view, start, end, ...outcome, notices: [`left out: ${PYTHON_WRITTEN}`] }
-}
-
-/** Relative paths start from the repo; URIs are taken as they are. */
-function registryUri({ repoPath, registry }: RepoConfig): string {
-  return /^[a-z][a-z0-9+.-]*:/i.test(registry.path) ? registry.path : resolve(repoPath, registry.path)
 }
 
 interface Run {

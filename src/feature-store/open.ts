@@ -4,7 +4,6 @@ import type { BackendContext } from '../core/backend.js'
 import { feastError, messageOf } from '../core/errors.js'
 import { type Logger, silentLogger } from '../core/logger.js'
 import type { RowFunction } from '../core/on-demand-feature-view.js'
-import type { ObjectStore } from '../object-stores/object-store.js'
 import type { OfflineStore } from '../offline-stores/offline-store.js'
 import type { OnlineStore } from '../online-stores/online-store.js'
 import type { RegistryCache } from '../registry/registry-cache.js'
@@ -81,13 +80,6 @@ class Parts implements StoreParts {
       const { RegistryCache } = await import('../registry/registry-cache.js')
       const store = await this.registryStore()
       return new RegistryCache({ store, checkAfterSeconds: this.#checkAfterSeconds(), logger: this.logger })
-    })
-  }
-
-  objectStore(): Promise<ObjectStore> {
-    return this.#once('object store', async () => {
-      const { openObjectStore } = await import('../object-stores/index.js')
-      return openObjectStore(this.config.registry.path, 'registry', this.config.aws)
     })
   }
 

@@ -1,7 +1,6 @@
 import type { RepoConfig } from '../config/repo-config.js'
 import type { Logger } from '../core/logger.js'
 import type { RowFunction } from '../core/on-demand-feature-view.js'
-import type { ObjectStore } from '../object-stores/object-store.js'
 import type { OfflineStore } from '../offline-stores/offline-store.js'
 import type { OnlineStore } from '../online-stores/online-store.js'
 import type { RegistryCache } from '../registry/registry-cache.js'
@@ -19,8 +18,6 @@ export interface StoreParts {
   onlineStore(): Promise<OnlineStore>
   precomputedVectors(): Promise<PrecomputedVectors>
   offlineStore(): Promise<OfflineStore>
-  /** Where the registry's file lies, with what lies beside it. */
-  objectStore(): Promise<ObjectStore>
   /** Functions of the feature repo's on demand views, by view name. */
   transformations(): Promise<ReadonlyMap<string, RowFunction>>
 }

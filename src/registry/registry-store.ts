@@ -1,4 +1,5 @@
 import type { RegistryChange, RegistryRecord } from '../core/definition.js'
+import type { CompanionObjects } from './companion-objects.js'
 
 export type { RegistryChange } from '../core/definition.js'
 
@@ -6,6 +7,7 @@ export type { RegistryChange } from '../core/definition.js'
 export interface RegistryStore {
   /** For messages: path or URL without secrets. */
   readonly location: string
+  readonly companions: CompanionObjects
   /** @throws REGISTRY_NOT_FOUND when nothing was ever written, REGISTRY_UNREADABLE when it is damaged */
   read(): Promise<RegistryContents>
   /** Cheap check whether `read` would give something else than at `version`. */

@@ -18,6 +18,7 @@ import {
   String as StringType,
 } from '../../src/index.js'
 import { openObjectStore } from '../../src/object-stores/index.js'
+import { objectsBelow } from '../../src/registry/companion-objects.js'
 import { at, entityRows, errorOf, online, repoOf, rowsOf, Workbench } from './workbench.js'
 
 const benches: Workbench[] = []
@@ -484,10 +485,9 @@ describe('leases', () => {
   const logger: Logger = { ...silentLogger, warn: (_, message = '') => warnings.push(message) }
 
   async function leasesIn(b: Workbench, ttlMs: number): Promise<MaterializationLeases> {
-    const registryUri = join(b.path, 'registry.db')
+    const registry = join(b.path, 'registry.db')
     return new MaterializationLeases({
-      objects: await openObjectStore(registryUri, 'registry'),
-      registryUri,
+      objects: objectsBelow(await openObjectStore(registry, 'registry'), `${registry}.`),
       project: 'a/b c',
       logger,
       ttlMs,

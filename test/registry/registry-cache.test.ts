@@ -28,6 +28,7 @@ beforeEach(() => {
   logged.length = 0
   store = {
     location: files.location,
+    companions: files.companions,
     read: () => {
       reads++
       return files.read()

@@ -6,6 +6,7 @@ import type { RegistryChange, RegistryRecord } from '../../core/definition.js'
 import { feastError, isFeastError, messageOf } from '../../core/errors.js'
 import { nowMicros } from '../../core/instant.js'
 import type { ObjectStore, StoredObject } from '../../object-stores/object-store.js'
+import { type CompanionObjects, objectsBelow } from '../companion-objects.js'
 import type { RegistryContents, RegistryStore } from '../registry-store.js'
 
 /** Python Feast truncates the file and writes it anew: for that long a damaged one is looked at again. */
@@ -15,6 +16,7 @@ const RETRY_MS = 25
 /** Feast's registry file, at any URI of an object store. */
 export class FileRegistryStore implements RegistryStore {
   readonly location: string
+  readonly companions: CompanionObjects
   readonly #objects: ObjectStore
   /** What was read or written last: the bytes that changes are mostly made against. */
   #last: StoredObject | undefined
@@ -22,6 +24,7 @@ export class FileRegistryStore implements RegistryStore {
   constructor(objects: ObjectStore, uri: string) {
     this.#objects = objects
     this.location = uri
+    this.companions = objectsBelow(objects, `${uri}.`)
   }
 
   async read(): Promise<RegistryContents> {
