@@ -1,5 +1,8 @@
-import { createServer, type IncomingMessage } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { AwsSettings } from '../../src/core/aws-settings.js'
 
 /** One AWS service on the emulator: it says which requests are its own and answers them. */
@@ -8,6 +11,8 @@ export interface EmulatedService {
   /** Called in order; the first that says yes gets the request. */
   matches(request: EmulatedRequest): boolean
   handle(request: EmulatedRequest): Promise<EmulatedAnswer>
+  /** What faults and `calls` know the request by; default: the target, or `METHOD /path`. */
+  callOf?(request: EmulatedRequest): string
   close?(): Promise<void>
 }
 
@@ -26,18 +31,27 @@ export interface EmulatedRequest {
 export interface EmulatedAnswer {
   readonly status: number
   readonly headers?: Readonly<Record<string, string>>
-  readonly body?: string | Buffer
+  /** A stream comes with its own `content-length`. */
+  readonly body?: string | Buffer | Readable
 }
 
 /** What goes wrong, once each unless `times` says more. */
 export interface Fault {
-  /** Of the target or `METHOD /path`. */
+  /** Of `AmazonAthena.StartQueryExecution`, `S3.PutObject /bucket/key`, or `METHOD /path`. */
   readonly match: RegExp
   /** Calls that match to let pass first. */
   readonly after?: number
   readonly times?: number
-  /** `answer`: instead of doing it. `drop`: after it was done, the connection breaks without an answer. `delay`: done late. */
-  readonly what: { readonly answer: EmulatedAnswer } | 'drop' | { readonly delayMs: number }
+  /**
+   * `answer`: instead of doing it. `drop`: after it was done, the connection breaks without an answer; `refuse`: before
+   * it was done. `delayMs`: done late. `cutAfter`: the connection breaks after so many bytes of the answer's body.
+   */
+  readonly what:
+    | 'drop'
+    | 'refuse'
+    | { readonly answer: EmulatedAnswer }
+    | { readonly delayMs: number }
+    | { readonly cutAfter: number }
 }
 
 /**
@@ -46,24 +60,15 @@ export interface Fault {
  */
 export class AwsEmulator {
   readonly #server = createServer((request, response) => {
-    this.#answer(request).then(
-      (answer) => {
-        if (answer === undefined) return void request.socket.destroy()
-        const body = answer.body ?? ''
-        response.writeHead(answer.status, {
-          'content-length': String(Buffer.byteLength(body)),
-          ...answer.headers,
-        })
-        response.end(request.method === 'HEAD' ? undefined : body)
-      },
-      (error) => {
-        response.writeHead(500, { 'content-type': 'text/plain' })
-        response.end(String(error?.stack ?? error))
-      },
-    )
+    this.#answer(request, response).catch((error) => {
+      // What the client ended itself is no fault of the emulator.
+      if (response.headersSent || request.socket.destroyed) return void request.socket.destroy()
+      response.writeHead(500, { 'content-type': 'text/plain' })
+      response.end(String(error?.stack ?? error))
+    })
   })
   readonly #faults: (Fault & { seen: number; done: number })[] = []
-  /** Targets, or `METHOD /path`, in the order they came. */
+  /** In the order they came; named as faults match them. */
   readonly calls: string[] = []
 
   constructor(readonly services: readonly EmulatedService[]) {}
@@ -102,29 +107,21 @@ export class AwsEmulator {
     for (const service of this.services) await service.close?.()
   }
 
-  async #answer(incoming: IncomingMessage): Promise<EmulatedAnswer | undefined> {
-    const chunks: Buffer[] = []
-    for await (const chunk of incoming) chunks.push(chunk as Buffer)
-    const headers = incoming.headers as Record<string, string>
-    const target = headers['x-amz-target'] ?? ''
-    const request: EmulatedRequest = {
-      method: incoming.method!,
-      url: incoming.url!,
-      headers,
-      target,
-      signedFor: /Credential=[^/]+\/\d+\/[^/]+\/([^/]+)\//.exec(headers['authorization'] ?? '')?.[1] ?? '',
-      body: Buffer.concat(chunks),
-    }
-    const call = target || `${request.method} ${request.url.split('?')[0]}`
-    this.calls.push(call)
+  async #answer(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+    const request = await received(incoming)
     const service = this.services.find((candidate) => candidate.matches(request))
-    if (!service) return { status: 404, body: `no emulated service takes ${call}` }
+    const call = service?.callOf?.(request) ?? (request.target || `${request.method} ${pathOf(request)}`)
+    this.calls.push(call)
+    if (!service) return send(request, response, { status: 404, body: `no emulated service takes ${call}` })
     const fault = this.#faultFor(call)
-    if (fault === undefined) return service.handle(request)
-    if (fault !== 'drop' && 'answer' in fault) return fault.answer
-    if (fault !== 'drop') await new Promise((resolve) => setTimeout(resolve, fault.delayMs))
+    if (fault === 'refuse') return void incoming.socket.destroy()
+    const how: Readonly<Partial<{ answer: EmulatedAnswer; delayMs: number; cutAfter: number }>> =
+      typeof fault === 'object' ? fault : {}
+    if (how.answer) return send(request, response, how.answer)
+    if (how.delayMs !== undefined) await sleep(how.delayMs)
     const answer = await service.handle(request)
-    return fault === 'drop' ? undefined : answer
+    if (fault === 'drop') return void incoming.socket.destroy()
+    await send(request, response, answer, how.cutAfter)
   }
 
   #faultFor(call: string): Fault['what'] | undefined {
@@ -136,6 +133,47 @@ export class AwsEmulator {
     }
     return undefined
   }
+}
+
+async function received(incoming: IncomingMessage): Promise<EmulatedRequest> {
+  const chunks: Buffer[] = []
+  for await (const chunk of incoming) chunks.push(chunk as Buffer)
+  const headers = incoming.headers as Record<string, string>
+  return {
+    method: incoming.method!,
+    url: incoming.url!,
+    headers,
+    target: headers['x-amz-target'] ?? '',
+    signedFor: /Credential=[^/]+\/\d+\/[^/]+\/([^/]+)\//.exec(headers['authorization'] ?? '')?.[1] ?? '',
+    body: Buffer.concat(chunks),
+  }
+}
+
+const pathOf = ({ url }: EmulatedRequest) => url.split('?')[0]!
+
+async function send(
+  { method }: EmulatedRequest,
+  response: ServerResponse,
+  { status, headers, body = '' }: EmulatedAnswer,
+  cutAfter = Number.POSITIVE_INFINITY,
+): Promise<void> {
+  const isWhole = typeof body === 'string' || Buffer.isBuffer(body)
+  const length = isWhole ? { 'content-length': String(Buffer.byteLength(body)) } : {}
+  response.writeHead(status, { ...length, ...headers })
+  if (method === 'HEAD' || status === 204 || status === 304) return void response.end()
+  if (cutAfter === Number.POSITIVE_INFINITY) {
+    if (isWhole) response.end(body)
+    else await pipeline(body, response)
+    return
+  }
+  let left = cutAfter
+  for await (const chunk of isWhole ? [Buffer.from(body)] : body) {
+    response.write(chunk.subarray(0, left))
+    left -= chunk.length
+    if (left <= 0) break
+  }
+  // What was written goes out first.
+  setImmediate(() => response.destroy())
 }
 
 /** Credentials that the emulator takes; the SDK finds them in the environment. */
