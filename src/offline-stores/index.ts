@@ -45,3 +45,13 @@ export async function writeBatches(
     return writeWithDuckDB(fields, batches, unfinished, format, options.signal)
   })
 }
+
+/** Rows of a Parquet file on this machine, in its order and in bounded memory, as cells of these fields. */
+export async function* readParquet(
+  path: string,
+  fields: readonly Field[],
+  signal?: AbortSignal,
+): AsyncGenerator<ColumnBatch> {
+  const { readWithDuckDB } = await import('./duckdb/read-with-duckdb.js')
+  yield* readWithDuckDB(path, fields, signal)
+}

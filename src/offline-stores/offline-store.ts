@@ -14,6 +14,15 @@ export interface OfflineStore {
   pull(query: PullQuery): PullJob
   /** Appends rows; columns are matched by name. @throws SCHEMA_MISMATCH */
   write(source: BatchSource, batches: AsyncIterable<ColumnBatch>): Promise<{ readonly rows: number }>
+  /**
+   * URI of a folder that the engine can write to. A store that has one charges for its queries: what they give is
+   * staged there, so that a run that died need not pay again. Undefined: queries are free and are streamed.
+   */
+  readonly stagingLocation: string | undefined
+  /** Rows of a staged file in its order, in bounded memory, by any process. @throws OBJECT_NOT_FOUND, ABORTED */
+  readStaged(file: StagedFile, fields: readonly Field[], signal?: AbortSignal): AsyncIterable<ColumnBatch>
+  /** Removes all that `stage` left below a prefix, whether it ended or died midway. */
+  dropStaged(prefix: string): Promise<void>
   close(): Promise<void>
 }
 
@@ -33,12 +42,21 @@ export interface PullJob extends RetrievalJob {
   skippedRows(signal?: AbortSignal): Promise<number>
   /** Rows that a latest pull will give. Scans the key and time columns: for progress that shows what is left. */
   expectedRows(signal?: AbortSignal): Promise<number>
+  /**
+   * Runs the statement and keeps its rows as Parquet files below `prefix`, a URI that ends in `/` and that nothing
+   * else uses. What a stage with another token left there is an error or gone, never read.
+   * @throws ABORTED, and then the statement does not go on running
+   */
+  stage(prefix: string, options: StageOptions): Promise<StagedResult>
 }
 
 /** A result kept as Parquet files below one prefix, which other processes can read in shares. */
 export interface StagedResult {
   readonly fields: readonly Field[]
+  /** None when there are no rows. A key's row is in one of them. */
   readonly files: readonly StagedFile[]
+  /** As {@link PullJob.skippedRows}; undefined where that would be one more statement to pay for. */
+  readonly skipped: number | undefined
   /** Of running the statement; undefined where the engine does not charge. */
   readonly cost: QueryCost | undefined
 }
@@ -56,6 +74,8 @@ export interface StageOptions {
    * by another process after this one died.
    */
   readonly token: string
+  /** At least so many files where the engine can choose, so that as many processes get a share each. */
+  readonly files?: number
   readonly signal?: AbortSignal
 }
 

@@ -91,11 +91,7 @@ describe('a mistake of the caller names what is wrong and how to mend it', () =>
     [[...historical, '--entities', 'broken.parquet'], 1, /broken\.parquet/],
     [[...historical, '--entities', 'no-key.csv'], 1, /"user_id", which the entity rows do not have/],
     [[...historical, '--entities', 'no-time.csv'], 1, /event_timestamp/],
-    [
-      [...historical, '--entities', 'bad-key.csv'],
-      1,
-      /column "user_id"\. Could not convert string "seven"/,
-    ],
+    [[...historical, '--entities', 'bad-key.csv'], 1, /column "user_id"\. Could not convert string "seven"/],
     [[...historical, '--sql', 'SELEC 1'], 1, /syntax error/i],
     [
       [...historical, '-s', 'yesterday'],

@@ -46,9 +46,7 @@ describeWithRedis('feast precompute', () => {
     const early = await feast('precompute', 'limits')
     expect(early.stdout).toMatch(/^limits: [1-9][\d,]* vectors in /)
     expect(early.stderr).toContain('Note: limits does not ask for vectors')
-    edit('features.ts', (text) =>
-      text.replace("name: 'limits',", "name: 'limits', precomputeOnline: true,"),
-    )
+    edit('features.ts', (text) => text.replace("name: 'limits',", "name: 'limits', precomputeOnline: true,"))
     expect(await feast('apply')).toMatchObject({ code: 0 })
     const { code, stdout, stderr } = await feast('precompute', 'limits', '--json')
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })

@@ -18,6 +18,7 @@ import type {
   HistoricalQuery,
   HistoricalView,
   OfflineStore,
+  PullJob,
   PullQuery,
 } from '../../src/offline-stores/offline-store.js'
 import type { Row } from '../offline-stores/oracle.js'
@@ -32,6 +33,8 @@ export interface OfflineStoreHarness {
     rows: readonly Row[],
     options?: { readonly datePartitionColumn?: string; readonly created?: string },
   ): Promise<BatchSource>
+  /** URI of a folder, ending in `/`, where the store may stage results. */
+  readonly staging: string
   close(): Promise<void>
 }
 
@@ -511,10 +514,27 @@ export function offlineStoreContract(name: string, open: () => Promise<OfflineSt
       end: undefined,
       latest: true,
     }
-    const pulled = async (query: Partial<PullQuery> & Pick<PullQuery, 'source'>) =>
-      (await rowsOf(harness.store.pull({ ...PULL, ...query }).batches())).sort((a, b) =>
-        (a.k as bigint) < (b.k as bigint) ? -1 : 1,
-      )
+    const byKey = (rows: readonly Row[]) =>
+      [...rows].sort((a, b) => ((a.k as bigint) < (b.k as bigint) ? -1 : 1))
+    let stages = 0
+    const staged = async (job: PullJob, files: number) => {
+      const prefix = `${harness.staging}${stages++}/`
+      const result = await job.stage(prefix, { token: `${name} ${prefix}`.padEnd(32, '.'), files })
+      const rows: Row[] = []
+      for (const file of result.files) {
+        expect(file.uri.startsWith(prefix)).toBe(true)
+        rows.push(...(await rowsOf(harness.store.readStaged(file, result.fields))))
+      }
+      await harness.store.dropStaged(prefix)
+      return { rows, ...result, prefix }
+    }
+    /** By key; streamed and staged, which is the same. */
+    const pulled = async (query: Partial<PullQuery> & Pick<PullQuery, 'source'>) => {
+      const job = harness.store.pull({ ...PULL, ...query })
+      const rows = byKey(await rowsOf(job.batches()))
+      expect(byKey((await staged(job, 2)).rows)).toEqual(rows)
+      return rows
+    }
 
     it('M1 window edges', async () => {
       const times = [T - 1n, T, T + HOUR, T + HOUR + 1n]
@@ -700,6 +720,21 @@ export function offlineStoreContract(name: string, open: () => Promise<OfflineSt
       expect(values(await pulled({ source }))).toEqual([1n, 2n, null])
     })
 
+    it('stages rows in files that other processes read, and leaves nothing', async () => {
+      const source = await harness.table([K, TS, V], [{ k: 1n, ts: T, v: 1n }])
+      const job = harness.store.pull({ ...PULL, source })
+      const { files, fields, prefix } = await staged(job, 1)
+      expect(files).toHaveLength(1)
+      expect(files[0]!.bytes).toBeGreaterThan(0)
+      expect(fields).toEqual(await job.fields())
+      await expect(rowsOf(harness.store.readStaged(files[0]!, fields))).rejects.toMatchObject({
+        code: 'OBJECT_NOT_FOUND',
+      })
+      await harness.store.dropStaged(prefix)
+      const nothing = harness.store.pull({ ...PULL, source, end: T - DAY })
+      expect((await staged(nothing, 3)).files).toEqual([])
+    })
+
     it('stops when aborted', async () => {
       const rows = Array.from({ length: 20_000 }, (_, index) => ({ k: BigInt(index), ts: T, v: 1n }))
       const source = await harness.table([K, TS, V], rows)
@@ -714,6 +749,12 @@ export function offlineStoreContract(name: string, open: () => Promise<OfflineSt
       await expect(rowsOf(harness.store.pull({ ...PULL, source }).batches(before))).rejects.toMatchObject({
         code: 'ABORTED',
       })
+      await expect(
+        harness.store.pull({ ...PULL, source }).stage(`${harness.staging}aborted/`, {
+          token: `${name} aborted`.padEnd(32, '.'),
+          signal: before,
+        }),
+      ).rejects.toMatchObject({ code: 'ABORTED' })
       expect(await pulled({ source })).toHaveLength(20_000)
     })
   })

@@ -31,6 +31,7 @@ let count = 0
 function harness(tables: TableMaker, store: OfflineStore): OfflineStoreHarness {
   return {
     store,
+    staging: `${tables.folder}/staged/`,
     table: async (columns, rows, options = {}) => {
       const stored = columns.map(({ name, type, naive }) => ({
         name,

@@ -14,7 +14,7 @@ import {
   Struct,
   UnixTimestamp,
 } from '../../src/core/value-type.js'
-import type { HistoricalView, OfflineStore } from '../../src/offline-stores/offline-store.js'
+import type { HistoricalView, OfflineStore, PullJob } from '../../src/offline-stores/offline-store.js'
 import { Random } from '../compat/random.js'
 import { type OracleView, oracleJoin, oraclePull, type Row } from './oracle.js'
 import { batchOf, once, rowsOf, type TableColumn, type TableMaker } from './table-maker.js'
@@ -27,14 +27,19 @@ import { batchOf, once, rowsOf, type TableColumn, type TableMaker } from './tabl
 export async function checkRandomCases(
   store: OfflineStore,
   tables: TableMaker,
-  options: { readonly cases: number; readonly seed: number },
+  options: {
+    readonly cases: number
+    readonly seed: number
+    /** URI of a folder, ending in `/`: pulls are staged there as well. */
+    readonly staging?: string
+  },
 ): Promise<void> {
   const random = new Random(options.seed)
   for (let done = 0; done < options.cases; ) {
     const shape = randomShape(random)
     const count = shape.views.every(({ keys }) => keys.length > 0) ? 40 : 1
     const cases = Array.from({ length: count }, (_, index) => randomCase(random, shape, index))
-    await checkShape(store, tables, random, shape, cases)
+    await checkShape(store, tables, random, shape, cases, options.staging)
     done += count
   }
 }
@@ -272,6 +277,7 @@ async function checkShape(
   random: Random,
   shape: Shape,
   cases: readonly Case[],
+  staging: string | undefined,
 ): Promise<void> {
   const sourceRows = shape.views.map((_, view) =>
     shuffled(
@@ -287,7 +293,7 @@ async function checkShape(
     shape.views.map((view, index) => storedView(tables, random, view, sourceRows[index]!)),
   )
   await checkJoin(store, shape, views, entityRows, sourceRows)
-  await checkPull(store, random, shape, views[0]!, sourceRows[0]!)
+  await checkPull(store, random, shape, views[0]!, sourceRows[0]!, staging)
 }
 
 function shuffled<T>(random: Random, values: readonly T[]): readonly T[] {
@@ -385,6 +391,7 @@ async function checkPull(
   shape: Shape,
   view: HistoricalView,
   rows: readonly Row[],
+  staging: string | undefined,
 ): Promise<void> {
   const bound = () => (random.chance(0.3) ? undefined : shape.origin + shape.step * BigInt(random.int(0, 5)))
   const start = bound()
@@ -416,8 +423,23 @@ async function checkPull(
     ...(view.createdColumn === undefined ? {} : { __created_timestamp: row[view.createdColumn]! }),
   }))
   expect(sorted(await rowsOf(job.batches()))).toEqual(sorted(renamed))
+  if (staging !== undefined) expect(sorted(await stagedRows(store, job, staging))).toEqual(sorted(renamed))
   expect(await job.skippedRows()).toBe(expected.skipped)
   expect(await job.expectedRows()).toBe(expected.rows.length)
+}
+
+let stages = 0
+
+async function stagedRows(store: OfflineStore, job: PullJob, staging: string): Promise<readonly Row[]> {
+  const prefix = `${staging}${stages++}/`
+  const { files, fields } = await job.stage(prefix, {
+    token: prefix.padStart(32, '.'),
+    files: 1 + (stages % 3),
+  })
+  const rows: Row[] = []
+  for (const file of files) rows.push(...(await rowsOf(store.readStaged(file, fields))))
+  await store.dropStaged(prefix)
+  return rows
 }
 
 function sorted(rows: readonly Row[]): readonly Row[] {

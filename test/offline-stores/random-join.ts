@@ -19,7 +19,7 @@ export function randomJoins(cases: number): void {
 
     it('with ASOF', async () => {
       const store = sqlOfflineStore(new DuckDBEngine({ threads: 2 }, tables.folder))
-      await checkRandomCases(store, tables, { cases, seed })
+      await checkRandomCases(store, tables, { cases, seed, staging: `${tables.folder}/staged/` })
       await store.close()
     }, 1_200_000)
 

@@ -25,5 +25,6 @@ export const duckdbOfflineStore: BackendFactory<DuckDBConfig, OfflineStore> = {
         { memoryLimit: block.memory_limit, tempDirectory: block.temp_directory, threads: block.threads },
         context.repoPath,
       ),
+      { ...(context.aws && { aws: context.aws }) },
     ),
 }

@@ -2,7 +2,7 @@ import type { ColumnBatch } from '../../core/cell.js'
 import type { BatchSource } from '../../core/data-source.js'
 import type { Field } from '../../core/field.js'
 import type { FeastType } from '../../core/value-type.js'
-import type { EntityRows, FileFormat } from '../offline-store.js'
+import type { EntityRows, FileFormat, StagedResult, StageOptions } from '../offline-store.js'
 import type { SqlDialect } from './sql-dialect.js'
 import type { SqlColumn } from './sql-type.js'
 
@@ -23,6 +23,18 @@ export interface SqlEngine {
   ): Promise<SqlRelation>
   /** A place for the steps of one request. When `signal` fires, what runs there ends with ABORTED. */
   open(signal?: AbortSignal): Promise<SqlSession>
+  /** See {@link OfflineStore.stagingLocation}. */
+  readonly stagingLocation?: string
+  /**
+   * Runs a statement whose rows the engine itself writes as Parquet below a prefix, as {@link PullJob.stage} says.
+   * Absent: a session copies them to files here, which are then uploaded.
+   */
+  unload?(
+    sql: string,
+    fields: readonly Field[],
+    prefix: string,
+    options: StageOptions,
+  ): Promise<Omit<StagedResult, 'fields' | 'skipped'>>
   /** @throws SCHEMA_MISMATCH */
   append(source: BatchSource, batches: AsyncIterable<ColumnBatch>): Promise<{ readonly rows: number }>
   close(): Promise<void>

@@ -1,3 +1,4 @@
+import type { AwsSettings } from '../../core/aws-settings.js'
 import type { ColumnBatch } from '../../core/cell.js'
 import type { BatchSource } from '../../core/data-source.js'
 import { type Field, field } from '../../core/field.js'
@@ -12,7 +13,10 @@ import {
   type PullJob,
   type PullQuery,
   type RetrievalJob,
+  type StagedFile,
+  type StageOptions,
 } from '../offline-store.js'
+import { StagedFiles } from '../staged-files.js'
 import { type HistoricalPlan, historicalPlan } from './historical-plan.js'
 import {
   allRows,
@@ -29,14 +33,30 @@ import { sourceRows } from './source-rows.js'
 import type { SqlEngine, SqlSession } from './sql-engine.js'
 import { feastTypeOf } from './sql-type.js'
 
+export interface SqlOfflineStoreOptions {
+  /** For files at `s3:` URIs. */
+  readonly aws?: AwsSettings
+  readonly partRows?: number
+}
+
 /** An offline store of any database that speaks SQL. */
-export function sqlOfflineStore(engine: SqlEngine, { partRows = PART_ROWS } = {}): OfflineStore {
+export function sqlOfflineStore(
+  engine: SqlEngine,
+  { aws, partRows = PART_ROWS }: SqlOfflineStoreOptions = {},
+): OfflineStore {
+  const staged = new StagedFiles(aws)
   return {
     describe: (source) => describe(engine, source),
     getHistoricalFeatures: (query) => historicalJob(engine, query),
-    pull: (query) => pullJob(engine, query, partRows),
+    pull: (query) => pullJob(engine, query, partRows, staged),
     write: (source, batches) => engine.append(source, batches),
-    close: () => engine.close(),
+    stagingLocation: engine.stagingLocation,
+    readStaged: (file, fields, signal) => staged.read(file, fields, signal),
+    dropStaged: (prefix) => staged.drop(prefix),
+    async close() {
+      await engine.close()
+      await staged.close()
+    },
   }
 }
 
@@ -85,7 +105,7 @@ function historicalText(plan: HistoricalPlan): string {
   return `WITH ${named.map(({ name, sql }) => `${name} AS (\n${sql}\n)`).join(',\n')}\n${select}`
 }
 
-function pullJob(engine: SqlEngine, query: PullQuery, partRows: number): PullJob {
+function pullJob(engine: SqlEngine, query: PullQuery, partRows: number, staged: StagedFiles): PullJob {
   const prepare = once(() => pulledRows(engine, query))
   const base = job(engine, async () => {
     const { rows, fields } = await prepare()
@@ -104,13 +124,69 @@ function pullJob(engine: SqlEngine, query: PullQuery, partRows: number): PullJob
   return {
     ...base,
     async *batches(signal) {
-      const pulled = await prepare()
-      const inParts = query.latest && pulled.rows.keys.length > 0 && engine.dialect.parts !== undefined
-      yield* inParts ? streamParts(engine, pulled, signal, partRows) : base.batches(signal)
+      if (inParts(engine, query)) yield* streamParts(engine, await prepare(), signal, partRows)
+      else yield* base.batches(signal)
     },
     skippedRows: (signal) => counted(skippedRows, signal),
     expectedRows: (signal) => counted(expectedRows, signal),
+    async stage(prefix, options) {
+      const { fields } = await prepare()
+      if (engine.unload === undefined) {
+        const files = await stageCopies(engine, await prepare(), { prefix, partRows, staged, query }, options)
+        return { fields, files, cost: undefined, skipped: await counted(skippedRows, options.signal) }
+      }
+      return {
+        fields,
+        skipped: undefined,
+        ...(await engine.unload(await base.sql(), fields, prefix, options)),
+      }
+    },
   }
+}
+
+interface CopyTarget {
+  readonly prefix: string
+  readonly partRows: number
+  readonly staged: StagedFiles
+  readonly query: PullQuery
+}
+
+/** A file per part of the keys, where the engine can tell parts; else one. */
+async function stageCopies(
+  engine: SqlEngine,
+  pulled: PulledQuery,
+  { prefix, partRows, staged, query }: CopyTarget,
+  { files: wanted = 1, signal }: StageOptions,
+): Promise<readonly StagedFile[]> {
+  await staged.drop(prefix)
+  const { rows, fields } = pulled
+  const session = await engine.open(signal)
+  const files: StagedFile[] = []
+  const copy = async (sql: string) => {
+    const uri = `${prefix}${String(files.length).padStart(5, '0')}.parquet`
+    const file = await staged.put(uri, (path) => session.copy(sql, fields, path, 'parquet'), signal)
+    if (file !== undefined) files.push(file)
+  }
+  try {
+    if (!inParts(engine, query)) {
+      await copy(query.latest ? latestRows(rows, engine.dialect) : allRows(rows, engine.dialect))
+      return files
+    }
+    const of = Math.max(wanted, await partCount(session, pulled, partRows))
+    for (let number = 0; number < of; number++) {
+      const steps = latestSteps(rows, engine.dialect, { number, of })
+      await session.keep(NEWEST, steps.newest)
+      await copy(`${steps.single}\nUNION ALL\n${steps.tied}`)
+      await session.forget(NEWEST)
+    }
+    return files
+  } finally {
+    await session.close()
+  }
+}
+
+function inParts({ dialect }: SqlEngine, { latest, joinKeys }: PullQuery): boolean {
+  return latest && joinKeys.length > 0 && dialect.parts !== undefined
 }
 
 /** Rows whose keys and times are in memory at a time: some 40 MB. */
@@ -121,14 +197,14 @@ const MAX_PARTS = 50
 /** The latest rows of all keys, some keys after others, so that memory does not grow with their number. */
 async function* streamParts(
   engine: SqlEngine,
-  { rows, fields, isColumnar }: PulledQuery,
+  pulled: PulledQuery,
   signal: AbortSignal | undefined,
   partRows: number,
 ): AsyncGenerator<ColumnBatch> {
+  const { rows, fields } = pulled
   const session = await engine.open(signal)
   try {
-    const count = isColumnar ? Number((await session.numbers(windowRows(rows)))[0]) : 1
-    const of = Math.max(1, Math.min(MAX_PARTS, Math.ceil(count / partRows)))
+    const of = await partCount(session, pulled, partRows)
     for (let number = 0; number < of; number++) {
       const steps = latestSteps(rows, engine.dialect, { number, of })
       await session.keep(NEWEST, steps.newest)
@@ -139,6 +215,15 @@ async function* streamParts(
   } finally {
     await session.close()
   }
+}
+
+async function partCount(
+  session: SqlSession,
+  { rows, isColumnar }: PulledQuery,
+  partRows: number,
+): Promise<number> {
+  const count = isColumnar ? Number((await session.numbers(windowRows(rows)))[0]) : 1
+  return Math.max(1, Math.min(MAX_PARTS, Math.ceil(count / partRows)))
 }
 
 interface PulledQuery {
