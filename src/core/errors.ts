@@ -282,6 +282,32 @@ const CATALOGUE = {
       `The registry's ${what} "${name}" of project "${project}" cannot be decoded (${why}); everything else is served. Apply it again to mend it.`,
   ),
 
+  // Models.
+  MODEL_NOT_FOUND: kind(
+    notFound('FeastError'),
+    ({ name, known }: { name: string; known?: Iterable<string> }) =>
+      `There is no model "${name}".${didYouMean(name, known)} A first version makes it: \`feast models register\`.`,
+  ),
+  MODEL_VERSION_NOT_FOUND: kind(
+    notFound('FeastError'),
+    ({ name, version }: { name: string; version: string }) =>
+      `Model "${name}" has no version ${version}; \`feast models list ${name}\` shows those it has.`,
+  ),
+  MODEL_STATE: kind(
+    { http: 409, grpc: 'FAILED_PRECONDITION', feast: 'FeastError', retry: false },
+    ({ message }: { message: string }) => message,
+  ),
+  MODEL_CONFLICT: kind(
+    { http: 409, grpc: 'ABORTED', feast: 'FeastError', retry: true },
+    ({ name, why }: { name: string; why: string }) =>
+      `Model "${name}" was changed by somebody else (${why}). Nothing was written; look at it again.`,
+  ),
+  MODEL_REGISTRY_DAMAGED: kind(
+    broken,
+    ({ where, why }: { where: string; why: string }) =>
+      `The model registry is damaged at ${where}: ${why}. Restore it from a backup; \`feast models verify\` finds what else is wrong.`,
+  ),
+
   // Stores.
   BYTES_UNREADABLE: kind(
     broken,

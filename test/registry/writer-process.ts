@@ -5,24 +5,28 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 
-let bundle: Promise<string> | undefined
+const bundles = new Map<string, Promise<string>>()
+const REGISTRY_WRITER = new URL('./registry-writer.ts', import.meta.url)
 
-/** `registry-writer.ts` as one file that node runs; made once per test file. */
-export function writerBundle(): Promise<string> {
-  bundle ??= (async () => {
-    const outfile = join(mkdtempSync(join(tmpdir(), 'feast-writer-')), 'registry-writer.mjs')
-    const entry = new URL('./registry-writer.ts', import.meta.url).pathname
-    await build({
-      entryPoints: [entry],
-      outfile,
-      bundle: true,
-      platform: 'node',
-      format: 'esm',
-      logLevel: 'error',
-    })
-    return outfile
-  })()
-  return bundle
+/** A program as one file that node runs; made once per test file. */
+export function writerBundle(program = REGISTRY_WRITER): Promise<string> {
+  const made = bundles.get(program.href) ?? makeBundle(program)
+  bundles.set(program.href, made)
+  return made
+}
+
+async function makeBundle(program: URL): Promise<string> {
+  const outfile = join(mkdtempSync(join(tmpdir(), 'feast-writer-')), 'writer.mjs')
+  await build({
+    entryPoints: [program.pathname],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    external: ['@aws-sdk/*'],
+    logLevel: 'error',
+  })
+  return outfile
 }
 
 export interface WriterProcess {
@@ -34,8 +38,11 @@ export interface WriterProcess {
   ended: Promise<number | null>
 }
 
-export async function startWriter(args: readonly string[]): Promise<WriterProcess> {
-  const child = spawn(process.execPath, [await writerBundle(), ...args], {
+export async function startWriter(
+  args: readonly string[],
+  program = REGISTRY_WRITER,
+): Promise<WriterProcess> {
+  const child = spawn(process.execPath, [await writerBundle(program), ...args], {
     stdio: ['pipe', 'pipe', 'inherit'],
     // One thread for files: the calls of a write are then made in one order.
     env: { ...process.env, UV_THREADPOOL_SIZE: '1', NODE_OPTIONS: '' },
