@@ -325,3 +325,34 @@ function checkComplete(pieces: readonly Piece[], versionId: string): void {
     end,
   )
 }
+
+/**
+ * The record's bytes, saying that it belongs to the project that it was found in: Feast's SQL registry leaves the
+ * project out of what it stores and fills it in when it reads. Bytes that are damaged stay as they are.
+ */
+export function withProject({ kind, project, bytes }: RegistryRecord): Uint8Array {
+  if (kind === 'featureViewVersion' || kind === 'project' || kind === 'projectMetadata') return bytes
+  const content = asBuffer(bytes)
+  const path = LAYOUTS[kind].project
+  if (path.length === 0 || textAt(content, 0, content.length, path) === project) return bytes
+  try {
+    return withTextAt(content, path, project)
+  } catch (error) {
+    if (error instanceof MalformedMessage) return bytes
+    throw error
+  }
+}
+
+/** The message with one text set, where its number puts it among the other fields. */
+function withTextAt(message: Buffer, [field, ...rest]: readonly number[], text: string): Buffer {
+  const before: Buffer[] = []
+  const after: Buffer[] = []
+  let inner: Buffer = Buffer.alloc(0)
+  eachField(message, 0, message.length, (number, wireType, start, valueStart, end) => {
+    if (number === field && wireType === BYTES)
+      inner = Buffer.concat([inner, message.subarray(valueStart, end)])
+    else (number < field! ? before : after).push(message.subarray(start, end))
+  })
+  const content = rest.length === 0 ? Buffer.from(text) : withTextAt(inner, rest, text)
+  return Buffer.concat([...before, encodeBytesField(field!, content), ...after])
+}

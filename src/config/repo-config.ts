@@ -233,6 +233,14 @@ const REGISTRY_KEYS = [
   'account_id',
 ]
 
+/** Feast's, for registries in a database. */
+const SQL_REGISTRY_KEYS = [
+  'read_path',
+  'sqlalchemy_config_kwargs',
+  'thread_pool_executor_worker_count',
+  'schema_mode',
+]
+
 function warningsOf(source: ConfigFile, entityKeyVersion: 2 | 3): readonly string[] {
   const warnings = Object.keys(source.data)
     .filter((key) => !TOP_LEVEL_KEYS.includes(key))
@@ -275,6 +283,7 @@ function registryBlock(source: ConfigFile): RepoConfig['registry'] {
   const options = typeof value === 'string' ? { path: value } : mapOf(source, 'registry', value)
   const type = textAt(source, options, 'registry_type', 'registry', 'file')
   if (type === 'file') refuseUnknownKeys(source, 'registry', options, REGISTRY_KEYS)
+  if (type === 'sql') refuseUnknownKeys(source, 'registry', options, [...REGISTRY_KEYS, ...SQL_REGISTRY_KEYS])
   const path = textAt(source, options, 'path', 'registry', '')
   if (path === '') throw fail(source, 'registry', 'a path is required, such as "path: data/registry.db"')
   return {
@@ -291,7 +300,7 @@ function registryBlock(source: ConfigFile): RepoConfig['registry'] {
 function resolvedRegistry(registry: RepoConfig['registry']): Raw {
   return {
     registry_type: registry.type,
-    ...registry.options,
+    ...withoutSecrets(registry.options),
     cache_ttl_seconds: registry.cacheTtlSeconds,
     enable_online_feature_view_versioning: registry.versioning,
     purge_feast_metadata: registry.purgeFeastMetadata,
@@ -378,11 +387,16 @@ function authBlock(source: ConfigFile): RepoConfig['auth'] {
 /** `feast configuration` prints what is understood; its output ends up in tickets. */
 function withoutSecrets(value: Raw): Raw {
   const shown = (key: string, one: unknown): unknown => {
-    if (SECRET_KEYS.includes(key) && typeof one === 'string') return '***'
+    if (typeof one === 'string') return SECRET_KEYS.includes(key) ? '***' : withoutPassword(one)
     if (Array.isArray(one)) return one.map((each) => shown('', each))
     return typeof one === 'object' && one !== null ? withoutSecrets(one as Raw) : one
   }
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, shown(key, one)]))
+}
+
+/** A database URL holds its password up to the `@`. */
+function withoutPassword(text: string): string {
+  return text.replace(/^([\w+]+:\/\/[^:/]*:)[^@]*@/, '$1***@')
 }
 
 const SECRET_KEYS = ['token', 'user_token', 'password', 'client_secret']

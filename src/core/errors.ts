@@ -276,6 +276,20 @@ const CATALOGUE = {
     ({ path, why }: { path: string; why: string }) =>
       `The registry at ${path} could not be written: ${why}. It stands as it was.`,
   ),
+  REGISTRY_UNAVAILABLE: kind(
+    unavailable,
+    ({ path, why }: { path: string; why: string }) => `The registry at ${path} does not answer: ${why}`,
+  ),
+  REGISTRY_WRITE_UNKNOWN: kind(
+    unavailable,
+    ({ path, why }: { path: string; why: string }) =>
+      `The registry at ${path} was lost while it wrote (${why}): all of the change is there, or nothing. Run the command again.`,
+  ),
+  REGISTRY_TABLES_MISSING: kind(
+    broken,
+    ({ path, tables }: { path: string; tables: readonly string[] }) =>
+      `The registry at ${path} lacks the tables ${tables.join(', ')}, and schema_mode is "verify". Make them with \`feast apply\` under schema_mode "auto".`,
+  ),
   RECORD_UNREADABLE: kind(
     broken,
     ({ kind: what, name, project, why }: { kind: string; name: string; project: string; why: string }) =>

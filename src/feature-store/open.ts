@@ -50,7 +50,7 @@ export function openFeatureStore(config: RepoConfig, options: OpenOptions = {}):
   }
 }
 
-/** Local registry files are looked at as often as once a second; others when the configured time has passed. */
+/** Local registries are looked at as often as once a second; others when the configured time has passed. */
 const LOCAL_CHECK_SECONDS = 1
 
 class Parts implements StoreParts {
@@ -159,7 +159,7 @@ class Parts implements StoreParts {
 
   #checkAfterSeconds(): number {
     const { cacheTtlSeconds, path } = this.config.registry
-    const local = !/^[a-z][a-z0-9+.-]*:\/\//i.test(path) || path.startsWith('file:')
+    const local = !/^[a-z][a-z0-9+.-]*:\/\//i.test(path) || /^(?:file:|sqlite\b)/.test(path)
     return local && cacheTtlSeconds > 0 ? Math.min(cacheTtlSeconds, LOCAL_CHECK_SECONDS) : cacheTtlSeconds
   }
 

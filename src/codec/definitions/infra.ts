@@ -1,4 +1,5 @@
 import { decodeMessage, encodeMessage } from '../proto.js'
+import { asBuffer, eachField } from '../wire.js'
 
 /** A table that Feast's registry lists as made by it. */
 export interface InfraTable {
@@ -33,4 +34,42 @@ export function editInfra(
   if (fresh.length === 0 && kept.length === (infra.infraObjects ?? []).length) return undefined
   const added = fresh.map((sqliteTable) => ({ infraObjectClassType: SQLITE_CLASS, sqliteTable }))
   return encodeMessage('feast.core.Infra', { ...infra, infraObjects: [...kept, ...added] })
+}
+
+/**
+ * One Infra message for each project that has something in it. An object stays with the project that had it; else
+ * it belongs to the project that its name starts with, as Feast has it, or to `otherwise`.
+ * @param before what each project had
+ */
+export function infraByProject(
+  bytes: Uint8Array,
+  before: ReadonlyMap<string, Uint8Array>,
+  projects: readonly string[],
+  otherwise: string,
+): ReadonlyMap<string, Buffer> {
+  const owners = new Map(
+    [...before].flatMap(([project, infra]) =>
+      infraPieces(infra).map((piece) => [piece.toString('hex'), project]),
+    ),
+  )
+  const longestFirst = [...projects].sort((a, b) => b.length - a.length)
+  const parts = new Map<string, Buffer[]>()
+  for (const piece of infraPieces(bytes)) {
+    const name = decodeInfraTables(piece)[0]?.name
+    const project =
+      owners.get(piece.toString('hex')) ??
+      longestFirst.find((one) => name?.startsWith(`${one}_`)) ??
+      otherwise
+    parts.set(project, [...(parts.get(project) ?? []), piece])
+  }
+  return new Map([...parts].map(([project, pieces]) => [project, Buffer.concat(pieces)]))
+}
+
+/** Each field of the message, tag included. */
+function infraPieces(bytes: Uint8Array): readonly Buffer[] {
+  const pieces: Buffer[] = []
+  eachField(bytes, 0, bytes.length, (_number, _wireType, start, _valueStart, end) => {
+    pieces.push(asBuffer(bytes).subarray(start, end))
+  })
+  return pieces
 }

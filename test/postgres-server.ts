@@ -1,0 +1,166 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
+
+/** Debian keeps the server's programs off the path. */
+const PROGRAMS = newestIn('/usr/lib/postgresql')
+
+export const hasPostgres = PROGRAMS !== undefined
+export const NO_POSTGRES = 'postgresql is not installed'
+
+/** PostgreSQL refuses to run as root: then it runs as Debian's `nobody`. */
+const NOBODY = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {}
+
+const PASSWORD = 'p@ss w/ö:rd?'
+
+/** A real PostgreSQL cluster of its own in a temporary folder, at a free port, gone with `stop()`. */
+export class PostgresServer {
+  readonly folder = mkdtempSync(join(tmpdir(), 'feast-postgres-'))
+  readonly #child: { process: ChildProcess | undefined } = { process: undefined }
+  #databases = 0
+
+  private constructor(
+    readonly port: number,
+    readonly settings: readonly string[],
+  ) {}
+
+  /** @param settings as after `-c` on the server's command line */
+  static async start(settings: readonly string[] = []): Promise<PostgresServer> {
+    const server = new PostgresServer(await freePort(), settings)
+    try {
+      server.#initialize()
+      await server.restart()
+      return server
+    } catch (error) {
+      await server.stop()
+      throw error
+    }
+  }
+
+  /** A new, empty database, as a URL of SQLAlchemy's with a password that has to be escaped. */
+  async database(driver = 'postgresql+psycopg'): Promise<string> {
+    const name = `registry_${++this.#databases}`
+    await this.query(`CREATE DATABASE ${name}`)
+    return this.url(name, driver)
+  }
+
+  url(database: string, driver = 'postgresql+psycopg'): string {
+    return `${driver}://feast:${encodeURIComponent(PASSWORD)}@127.0.0.1:${this.port}/${database}`
+  }
+
+  /** One statement, on a connection of its own. */
+  async query<Row extends pg.QueryResultRow>(sql: string, database = 'postgres'): Promise<readonly Row[]> {
+    const client = new pg.Client({
+      host: '127.0.0.1',
+      port: this.port,
+      user: 'feast',
+      password: PASSWORD,
+      database,
+    })
+    await client.connect()
+    try {
+      return (await client.query<Row>(sql)).rows
+    } finally {
+      await client.end()
+    }
+  }
+
+  async restart(): Promise<void> {
+    const settings = [
+      'fsync=off',
+      'max_connections=100',
+      'listen_addresses=127.0.0.1',
+      `port=${this.port}`,
+      `unix_socket_directories=${this.folder}`,
+      ...this.settings,
+    ]
+    const child = spawn(
+      join(PROGRAMS!, 'postgres'),
+      ['-D', join(this.folder, 'data'), ...settings.flatMap((one) => ['-c', one])],
+      { ...NOBODY, cwd: this.folder, stdio: ['ignore', 'ignore', 'pipe'] },
+    )
+    this.#child.process = child
+    let said = ''
+    child.stderr.setEncoding('utf8').on('data', (text) => {
+      said = (said + text).slice(-4000)
+    })
+    const deadline = Date.now() + 60_000
+    while (!/ready to accept connections/.test(said)) {
+      if (child.exitCode !== null || Date.now() > deadline)
+        throw new Error(`postgres did not start:\n${said}`)
+      await sleep(20)
+    }
+  }
+
+  /** As after a crash of the machine. */
+  async kill(): Promise<void> {
+    await this.#end('SIGQUIT')
+  }
+
+  async stop(): Promise<void> {
+    await this.#end('SIGINT')
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#child.process
+    if (!child || child.exitCode !== null || child.signalCode !== null) return
+    const gone = once(child, 'exit')
+    child.kill(signal)
+    await gone
+  }
+
+  #initialize(): void {
+    const data = join(this.folder, 'data')
+    mkdirSync(data)
+    const password = join(this.folder, 'password')
+    writeFileSync(password, PASSWORD)
+    for (const path of [this.folder, data, password]) {
+      chmodSync(path, 0o700)
+      if (NOBODY.uid !== undefined) chownSync(path, NOBODY.uid, NOBODY.gid)
+    }
+    const args = [
+      '-D',
+      data,
+      '-U',
+      'feast',
+      '-A',
+      'scram-sha-256',
+      `--pwfile=${password}`,
+      '--no-sync',
+      '-E',
+      'UTF8',
+    ]
+    const made = spawnSync(join(PROGRAMS!, 'initdb'), args, { ...NOBODY, encoding: 'utf8' })
+    if (made.status !== 0) throw new Error(`initdb failed:\n${made.stdout}${made.stderr}`)
+  }
+}
+
+function newestIn(folder: string): string | undefined {
+  if (!existsSync(folder)) return undefined
+  const versions = readdirSync(folder).sort((a, b) => Number(b) - Number(a))
+  const programs = versions.map((version) => join(folder, version, 'bin'))
+  return programs.find((path) => existsSync(join(path, 'postgres')))
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+  const { port } = server.address() as { port: number }
+  await new Promise((closed) => server.close(closed))
+  return port
+}
