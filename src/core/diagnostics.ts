@@ -10,6 +10,8 @@ export const viewMaterialized = channel('feast:view-materialized')
 export const registryRead = channel('feast:registry-read')
 export const storeConnection = channel('feast:store-connection')
 export const storeFailure = channel('feast:store-failure')
+export const modelLoad = channel('feast:model-load')
+export const modelRequest = channel('feast:model-request')
 
 /** One lookup: `seconds` is the time the online store took, all groups together. */
 export interface OnlineReadEvent {
@@ -51,4 +53,28 @@ export interface StoreConnectionEvent {
 export interface StoreFailureEvent {
   readonly reason: 'unavailable' | 'timeout' | 'overload' | 'error'
   readonly seconds: number
+}
+
+/** A version of a model was made ready, could not be, or was given up. */
+export interface ModelLoadEvent {
+  readonly model: string
+  readonly version: string
+  readonly outcome: 'loaded' | 'failed' | 'released'
+}
+
+/** One request to a model, once it is answered. Times in seconds; undefined where it did not come that far. */
+export interface ModelRequestEvent {
+  readonly model: string
+  /** Empty where none was found. */
+  readonly version: string
+  readonly role: string
+  /** `OK`, or the code of the error. */
+  readonly code: string
+  readonly rows: number
+  readonly seconds: number
+  readonly featureSeconds: number | undefined
+  readonly queueSeconds: number | undefined
+  readonly inferSeconds: number | undefined
+  /** Values that were not there, by what stood in for them. */
+  readonly imputed: readonly { readonly feature: string; readonly reason: string; readonly count: number }[]
 }

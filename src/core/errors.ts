@@ -400,6 +400,56 @@ const CATALOGUE = {
     ({ object, why }: { object: string; why: string }) => `${object}: ${why}`,
   ),
 
+  // Models.
+  MODEL_NOT_FOUND: kind(
+    notFound('FeastObjectNotFoundException'),
+    ({ name, known }: { name: string; known?: Iterable<string> }) =>
+      `There is no model "${name}" here.${didYouMean(name, known)}`,
+  ),
+  MODEL_VERSION_NOT_LOADED: kind(
+    notFound('FeastObjectNotFoundException'),
+    ({ name, version, loaded }: { name: string; version?: string; loaded: readonly string[] }) =>
+      `Model "${name}" ${version === undefined ? 'has no version that serves' : `is not served at version ${version}`}; ${loaded.length > 0 ? `loaded ${loaded.length > 1 ? 'are' : 'is'} ${list(loaded)}` : 'none is loaded'}.`,
+  ),
+  MODEL_INVALID: kind(
+    invalid,
+    ({ model, why }: { model: string; why: string }) => `Model "${model}" cannot be served: ${why}.`,
+  ),
+  MODEL_SIGNATURE_MISMATCH: kind(
+    invalid,
+    ({ model, problems }: { model: string; problems: readonly string[] }) =>
+      `The inputs of model "${model}" do not fit its features:\n${problems.map((problem) => `- ${problem}`).join('\n')}`,
+  ),
+  MODEL_EXAMPLE_MISMATCH: kind(
+    invalid,
+    ({ model, why }: { model: string; why: string }) =>
+      `Model "${model}" does not give what it gave when it was registered (${why}), so it is not served.`,
+  ),
+  MODEL_INPUT_UNUSABLE: kind(
+    invalid,
+    ({ feature, row, why }: { feature: string; row: number; why: string }) =>
+      `Feature "${feature}" of row ${row} cannot be fed to the model: ${why}.`,
+  ),
+  MODEL_RUN_FAILED: kind(
+    invalid,
+    ({ model, why }: { model: string; why: string }) => `Model "${model}" refused its inputs: ${why}`,
+  ),
+  MODEL_OVERLOADED: kind(
+    unavailable,
+    ({ model, limit }: { model: string; limit: number }) =>
+      `${limit} requests wait for model "${model}" already; try again shortly.`,
+  ),
+  MODEL_WORKER_FAILED: kind(
+    unavailable,
+    ({ model, why }: { model: string; why: string }) =>
+      `A worker of model "${model}" ended while it ran (${why}) and is being replaced; try again.`,
+  ),
+  MODEL_RUNTIME_MISSING: kind(
+    broken,
+    ({ why }: { why: string }) =>
+      `Models are run by the package "onnxruntime-node", which cannot be loaded (${why}); run \`ONNXRUNTIME_NODE_INSTALL=skip npm install onnxruntime-node@1.30.0\`.`,
+  ),
+
   // Running.
   MATERIALIZATION_RUNNING: kind(
     { http: 409, grpc: 'ABORTED', feast: 'FeastError', retry: true },

@@ -1,3 +1,7 @@
+import type { TensorType } from '../core/tensor.js'
+
+export type { TensorType } from '../core/tensor.js'
+
 /** What is known of a model version from the moment it is registered; never changed afterwards. */
 export interface ModelManifest {
   readonly name: string
@@ -31,22 +35,6 @@ export interface ModelArtifact {
   readonly bytes: number
   readonly opset: Readonly<Record<string, number>>
 }
-
-/** ONNX tensor types that we feed and read. */
-export type TensorType =
-  | 'float32'
-  | 'float64'
-  | 'float16'
-  | 'int8'
-  | 'int16'
-  | 'int32'
-  | 'int64'
-  | 'uint8'
-  | 'uint16'
-  | 'uint32'
-  | 'uint64'
-  | 'bool'
-  | 'string'
 
 export interface ModelInput {
   readonly tensor: string

@@ -1,0 +1,329 @@
+import { createRequire } from 'node:module'
+import { Worker } from 'node:worker_threads'
+import { type FeastError, feastError, messageOf } from '../../core/errors.js'
+import type { Tensor } from '../../core/tensor.js'
+import {
+  type FromWorker,
+  type NamedTensor,
+  onnxWorker,
+  type ToWorker,
+  type WorkerSettings,
+} from './onnx-worker.js'
+
+export interface PoolOptions {
+  /** For messages. */
+  readonly model: string
+  readonly bytes: Uint8Array
+  readonly workers: number
+  /** Requests that wait for a worker; more are turned away. */
+  readonly queueLimit: number
+  /** A run that takes longer has its worker replaced. */
+  readonly timeoutMs: number
+  readonly intraOpThreads: number
+}
+
+export interface Inference {
+  /** By output. */
+  readonly outputs: ReadonlyMap<string, Tensor>
+  readonly queueMs: number
+  readonly runMs: number
+}
+
+export type Feeds = ReadonlyMap<string, Tensor>
+
+interface Job {
+  readonly id: number
+  readonly feeds: Feeds
+  readonly outputs: readonly string[]
+  readonly asked: number
+  readonly timeoutMs: number
+  dispatched: number
+  resolve(result: Inference): void
+  reject(error: Error): void
+}
+
+/** Loading may fold constants and such, but not for ever. */
+const START_MS = 60_000
+/** Between attempts to start a worker that ended by itself. */
+const PAUSES_MS = [0, 100, 1000, 10_000] as const
+/** Runs that were given up and go on, as a multiple of the workers. */
+const MAX_STUCK = 2
+/** How long stuck threads are waited for at the end. */
+const FAREWELL_MS = 500
+
+/**
+ * The worker threads of one version of a model, each with a session of its own: what hangs or crashes there harms no
+ * other model, and what a session ever took is given back with its thread.
+ */
+export class SessionPool {
+  readonly #options: PoolOptions
+  readonly #bytes: SharedArrayBuffer
+  readonly #settings: WorkerSettings
+  readonly #slots = new Set<Slot>()
+  /** In the order in which they came; what is over is passed over. */
+  #queue: Job[] = []
+  #lastId = 0
+  #isClosed = false
+  /** Workers that were given up, until their threads have ended. */
+  readonly #leaving = new Set<Slot>()
+  replacements = 0
+
+  private constructor(options: PoolOptions) {
+    this.#options = options
+    this.#bytes = new SharedArrayBuffer(options.bytes.length)
+    new Uint8Array(this.#bytes).set(options.bytes)
+    this.#settings = { runtime: runtimeFile(), intraOpThreads: options.intraOpThreads }
+  }
+
+  /** All workers have loaded the model. @throws MODEL_RUNTIME_MISSING, MODEL_INVALID */
+  static async open(options: PoolOptions): Promise<SessionPool> {
+    const pool = new SessionPool(options)
+    try {
+      await Promise.all(Array.from({ length: options.workers }, () => pool.#start()))
+    } catch (error) {
+      await pool.close()
+      throw error
+    }
+    return pool
+  }
+
+  get size(): number {
+    return this.#options.workers
+  }
+
+  get waiting(): number {
+    return this.#queue.length
+  }
+
+  /**
+   * @param timeoutMs from now, waiting included
+   * @throws MODEL_OVERLOADED, DEADLINE_EXCEEDED, MODEL_RUN_FAILED, MODEL_WORKER_FAILED
+   */
+  run(feeds: Feeds, outputs: readonly string[], timeoutMs: number): Promise<Inference> {
+    const { model, queueLimit } = this.#options
+    if (this.#isClosed) return Promise.reject(feastError('SHUTTING_DOWN', undefined))
+    if (timeoutMs <= 0) return Promise.reject(this.#late(0))
+    if (this.#slots.size === 0 && this.#leaving.size > MAX_STUCK * this.#options.workers) {
+      return Promise.reject(this.#allStuck())
+    }
+    const slot = this.#idle()
+    if (slot === undefined && this.#queue.length >= queueLimit) {
+      return Promise.reject(feastError('MODEL_OVERLOADED', { model, limit: queueLimit }))
+    }
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        const place = this.#queue.indexOf(job)
+        if (place >= 0) this.#queue.splice(place, 1)
+        reject(this.#late(timeoutMs))
+      }, Math.ceil(timeoutMs))
+      const job: Job = {
+        id: ++this.#lastId,
+        feeds,
+        outputs,
+        asked: performance.now(),
+        timeoutMs,
+        dispatched: 0,
+        resolve(result) {
+          clearTimeout(timer)
+          resolve(result)
+        },
+        reject(error) {
+          clearTimeout(timer)
+          reject(error)
+        },
+      }
+      if (slot) this.#dispatch(slot, job)
+      else this.#queue.push(job)
+    })
+  }
+
+  /** Threads that are still in a run that was given up. */
+  get stuck(): number {
+    return this.#leaving.size
+  }
+
+  /** What still waits or runs fails; threads end as soon as they are idle, and are waited for for a while. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    for (const job of this.#queue.splice(0)) job.reject(feastError('SHUTTING_DOWN', undefined))
+    for (const slot of [...this.#slots]) {
+      slot.job?.reject(feastError('SHUTTING_DOWN', undefined))
+      this.#retire(slot)
+    }
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, FAREWELL_MS)
+    })
+    await Promise.race([Promise.all([...this.#leaving].map((slot) => slot.ended)), late])
+    clearTimeout(timer)
+  }
+
+  #late(timeoutMs: number): FeastError {
+    return feastError('DEADLINE_EXCEEDED', {
+      what: `Model "${this.#options.model}"`,
+      timeoutMs: Math.round(timeoutMs),
+    })
+  }
+
+  #idle(): Slot | undefined {
+    for (const slot of this.#slots) if (slot.isReady && slot.job === undefined) return slot
+    return undefined
+  }
+
+  #dispatch(slot: Slot, job: Job): void {
+    slot.job = job
+    job.dispatched = performance.now()
+    slot.stuck = setTimeout(() => this.#giveUp(slot), this.#options.timeoutMs)
+    const feeds = [...job.feeds].map(([name, { type, shape, data }]) => ({ name, type, dims: shape, data }))
+    slot.send({ kind: 'run', id: job.id, feeds, outputs: job.outputs })
+  }
+
+  #next(slot: Slot): void {
+    clearTimeout(slot.stuck)
+    slot.job = undefined
+    slot.failures = 0
+    const job = this.#queue.shift()
+    if (job) this.#dispatch(slot, job)
+  }
+
+  /** The thread may come back late or never: its place is taken at once, while not too many are away. */
+  #giveUp(slot: Slot): void {
+    slot.job?.reject(this.#late(this.#options.timeoutMs))
+    this.#retire(slot)
+    if (this.#leaving.size <= MAX_STUCK * this.#options.workers) this.#replace(0)
+    else if (this.#slots.size === 0) this.#failAll()
+  }
+
+  /**
+   * A thread that is ended while native code runs in it takes the process with it when that code comes back, so a
+   * busy one goes when it says that it is done.
+   */
+  #retire(slot: Slot): void {
+    clearTimeout(slot.stuck)
+    this.#slots.delete(slot)
+    this.#leaving.add(slot)
+    void slot.ended.then(() => this.#leaving.delete(slot))
+    slot.isGone = true
+    if (slot.isReady && slot.job === undefined) void slot.worker.terminate()
+    else slot.worker.unref()
+  }
+
+  #replace(failures: number): void {
+    if (this.#isClosed) return
+    this.replacements++
+    const pause = PAUSES_MS[Math.min(failures, PAUSES_MS.length - 1)]!
+    setTimeout(() => {
+      if (!this.#isClosed) this.#start(failures + 1).catch(() => this.#replace(failures + 1))
+    }, pause).unref()
+  }
+
+  #failAll(): void {
+    for (const job of this.#queue.splice(0)) job.reject(this.#allStuck())
+  }
+
+  #allStuck(): FeastError {
+    const { model, workers, timeoutMs } = this.#options
+    const why = `${this.#leaving.size} runs have not ended after ${timeoutMs} ms, and more than ${MAX_STUCK * workers} are not begun beside them`
+    return feastError('MODEL_WORKER_FAILED', { model, why })
+  }
+
+  #start(failures = 0): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const worker = new Worker(`(${onnxWorker})(require)`, {
+        eval: true,
+        workerData: this.#settings,
+        name: `model ${this.#options.model}`,
+      })
+      const slot = new Slot(worker, failures)
+      this.#slots.add(slot)
+      const fail = (error: Error) => {
+        if (!slot.isGone) this.#retire(slot)
+        reject(error)
+      }
+      slot.stuck = setTimeout(
+        () => fail(this.#invalid(`it was not loaded within ${START_MS / 1000} s`)),
+        START_MS,
+      )
+      worker.on('message', (message: FromWorker) => {
+        if (slot.isGone) void worker.terminate()
+        else if (message.kind === 'unusable') {
+          slot.isReady = true
+          fail(this.#unusable(message.reason, message.why))
+        } else if (message.kind === 'loaded') {
+          slot.isReady = true
+          this.#next(slot)
+          resolve()
+        } else this.#answered(slot, message)
+      })
+      worker.on('error', (error) => this.#ended(slot, messageOf(error), reject))
+      worker.on('exit', (code) => this.#ended(slot, `exit code ${code}`, reject))
+      slot.send({ kind: 'load', bytes: this.#bytes })
+    })
+  }
+
+  #answered(slot: Slot, message: Extract<FromWorker, { readonly id: number }>): void {
+    const job = slot.job
+    this.#next(slot)
+    if (job === undefined) return
+    if (message.kind === 'failed') {
+      job.reject(feastError('MODEL_RUN_FAILED', { model: this.#options.model, why: message.why }))
+    } else {
+      const outputs = new Map(message.outputs.map((one) => [one.name, tensorOf(one)]))
+      job.resolve({ outputs, queueMs: job.dispatched - job.asked, runMs: message.ms })
+    }
+  }
+
+  #ended(slot: Slot, why: string, reject: (error: Error) => void): void {
+    if (slot.isGone) return
+    const error = feastError('MODEL_WORKER_FAILED', { model: this.#options.model, why })
+    slot.job?.reject(error)
+    this.#retire(slot)
+    if (slot.isReady) this.#replace(slot.failures)
+    else reject(error)
+  }
+
+  #unusable(reason: 'runtime' | 'model', why: string): FeastError {
+    return reason === 'runtime'
+      ? feastError('MODEL_RUNTIME_MISSING', { why })
+      : this.#invalid(`the runtime refuses it: ${why}`)
+  }
+
+  #invalid(why: string): FeastError {
+    return feastError('MODEL_INVALID', { model: this.#options.model, why })
+  }
+}
+
+/** A place for one worker. */
+class Slot {
+  isReady = false
+  isGone = false
+  job: Job | undefined
+  stuck: NodeJS.Timeout | undefined
+
+  readonly ended: Promise<void>
+
+  constructor(
+    readonly worker: Worker,
+    /** In a row, of it and those whose place it took. */
+    public failures: number,
+  ) {
+    this.ended = new Promise((resolve) => worker.once('exit', () => resolve()))
+  }
+
+  send(message: ToWorker): void {
+    this.worker.postMessage(message)
+  }
+}
+
+function tensorOf({ type, dims, data }: NamedTensor): Tensor {
+  return { type, shape: dims, data }
+}
+
+/** @throws MODEL_RUNTIME_MISSING */
+function runtimeFile(): string {
+  try {
+    return createRequire(import.meta.url).resolve('onnxruntime-node')
+  } catch (error) {
+    throw feastError('MODEL_RUNTIME_MISSING', { why: 'it is not installed' }, error)
+  }
+}

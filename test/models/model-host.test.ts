@@ -1,0 +1,169 @@
+import { afterEach, describe, expect, it } from '@jest/globals'
+import type { Tensor } from '../../src/core/tensor.js'
+import {
+  createModelHost,
+  DEFAULT_INFERENCE,
+  type ModelHost,
+  type ModelSource,
+} from '../../src/models/model-host.js'
+import { linearModel, loopingModel, manifestFor, mixedModel } from './onnx-builder.js'
+
+let host: ModelHost
+afterEach(() => host.close())
+
+function sourceOf(name: string, version: string, bytes: Buffer): ModelSource {
+  return { manifest: manifestFor(bytes, name), version, artifact: async () => bytes }
+}
+
+function matrix(...rows: readonly number[][]): ReadonlyMap<string, Tensor> {
+  const data = new Float32Array(rows.flat())
+  return new Map([['x', { type: 'float32', shape: [rows.length, rows[0]!.length], data }]])
+}
+
+function rounds(count: number): ReadonlyMap<string, Tensor> {
+  return new Map([['x', { type: 'int64', shape: [1, 1], data: new BigInt64Array([BigInt(count)]) }]])
+}
+
+/** Enough for a second or more. */
+const ROUNDS = 100_000
+
+const open = (settings: Partial<typeof DEFAULT_INFERENCE> = {}) => {
+  host = createModelHost({ ...DEFAULT_INFERENCE, ...settings })
+  return host
+}
+
+it('runs a model with text, integer and float columns, and gives the maps at its end as a matrix', async () => {
+  open()
+  const model = await host.load(sourceOf('mixed', '1', mixedModel()))
+  expect(model.graph.outputs).toEqual([
+    { tensor: 'label', type: 'int64', shape: [-1] },
+    { tensor: 'probabilities', type: 'float32', shape: [-1, 2], classes: [0, 1] },
+  ])
+  const feeds = new Map<string, Tensor>([
+    ['city', { type: 'string', shape: [2, 1], data: ['seoul', 'jeju'] }],
+    ['trips', { type: 'int64', shape: [2, 1], data: new BigInt64Array([1n, 20n]) }],
+    ['rate', { type: 'float32', shape: [2, 1], data: new Float32Array([0.5, 0.25]) }],
+  ])
+  const { outputs } = await model.infer(feeds, { timeoutMs: 5000 })
+  expect(outputs.get('label')).toEqual({ type: 'int64', shape: [2], data: new BigInt64Array([0n, 1n]) })
+  const { shape, data } = outputs.get('probabilities')!
+  expect(shape).toEqual([2, 2])
+  const softmax = (a: number, b: number) => Math.exp(a) / (Math.exp(a) + Math.exp(b))
+  expect(data[0]).toBeCloseTo(softmax(-0.1 + 1 + 0.25, 0.1 - 1 - 0.25), 6)
+  expect(data[2]).toBeCloseTo(softmax(1 - 2 + 0.5 + 0.25, -1 + 2 - 0.5 - 0.25), 6)
+})
+
+it('answers from the active version, from a named one, and from none that is gone', async () => {
+  open({ workers: 1 })
+  await host.load(sourceOf('m', '1', linearModel([1])))
+  expect(() => host.find('m')).toThrow('Model "m" has no version that serves; loaded is "1".')
+  host.activate('m', '1')
+  await host.load(sourceOf('m', '2', linearModel([2])))
+  const score = async (version?: string) =>
+    host.use('m', version, async (model) => {
+      const { outputs } = await model.infer(matrix([10]), { timeoutMs: 5000 })
+      return outputs.get('score')!.data[0]
+    })
+  expect([await score(), await score('2')]).toEqual([10, 20])
+  host.activate('m', '2')
+  await host.unload('m', '1')
+  expect(await score()).toBe(20)
+  await expect(score('1')).rejects.toThrow('Model "m" is not served at version 1; loaded is "2".')
+  await expect(host.use('n', undefined, async () => 0)).rejects.toThrow('There is no model "n" here.')
+})
+
+it('an old version waits for the requests that use it', async () => {
+  open({ workers: 1 })
+  const model = await host.load(sourceOf('m', '1', linearModel([1])))
+  let go: () => void = () => {}
+  const gate = new Promise<void>((resolve) => {
+    go = resolve
+  })
+  const request = host.use('m', '1', async () => {
+    await gate
+    return model.infer(matrix([7]), { timeoutMs: 5000 })
+  })
+  const unloaded = host.unload('m', '1')
+  expect(() => host.find('m', '1')).toThrow('There is no model "m"')
+  go()
+  expect((await request).outputs.get('score')!.data[0]).toBe(7)
+  await unloaded
+})
+
+describe('a run that does not end', () => {
+  it('is given up in time, its worker replaced, and no other model waits for it', async () => {
+    open({ workers: 1, timeoutMs: 300 })
+    const [looping, linear] = await Promise.all([
+      host.load(sourceOf('looping', '1', loopingModel())),
+      host.load(sourceOf('linear', '1', linearModel([1]))),
+    ])
+    expect((await looping.infer(rounds(3), { timeoutMs: 5000 })).outputs.get('y')!.data[0]).toBe(3n)
+    const stuck = looping.infer(rounds(ROUNDS), { timeoutMs: 5000 })
+    const others = await Promise.all([1, 2, 3].map((x) => linear.infer(matrix([x]), { timeoutMs: 5000 })))
+    expect(others.map(({ outputs }) => outputs.get('score')!.data[0])).toEqual([1, 2, 3])
+    await expect(stuck).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' })
+    expect((await looping.infer(rounds(2), { timeoutMs: 20_000 })).outputs.get('y')!.data[0]).toBe(2n)
+    expect(host.counts()).toEqual([
+      expect.objectContaining({ model: 'looping', replacements: 1 }),
+      expect.objectContaining({ model: 'linear', replacements: 0 }),
+    ])
+  })
+
+  it('a caller with less time is answered in his; the run goes on', async () => {
+    open({ workers: 1, timeoutMs: 60_000 })
+    const model = await host.load(sourceOf('looping', '1', loopingModel()))
+    const slow = model.infer(rounds(ROUNDS), { timeoutMs: 60_000 })
+    await expect(model.infer(rounds(1), { timeoutMs: 10 })).rejects.toMatchObject({
+      code: 'DEADLINE_EXCEEDED',
+    })
+    expect((await slow).outputs.get('y')!.data[0]).toBe(BigInt(ROUNDS))
+    expect(host.counts()[0]!.replacements).toBe(0)
+  })
+
+  it('more requests than may wait are turned away', async () => {
+    open({ workers: 1, queueLimit: 2, timeoutMs: 60_000 })
+    const model = await host.load(sourceOf('looping', '1', loopingModel()))
+    const runs = [ROUNDS, 1, 2, 3].map((count) => model.infer(rounds(count), { timeoutMs: 60_000 }))
+    const outcomes = await Promise.allSettled(runs)
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'fulfilled', 'rejected'])
+    expect(outcomes[3]).toMatchObject({ reason: { code: 'MODEL_OVERLOADED', http: 503, retry: true } })
+  })
+})
+
+it('what the model refuses is told, and harms nothing', async () => {
+  open({ workers: 1 })
+  const model = await host.load(sourceOf('m', '1', linearModel([1, 1])))
+  await expect(model.infer(matrix([1]), { timeoutMs: 5000 })).rejects.toMatchObject({
+    code: 'MODEL_RUN_FAILED',
+  })
+  expect((await model.infer(matrix([1, 2]), { timeoutMs: 5000 })).outputs.get('score')!.data[0]).toBe(3)
+})
+
+describe('files that are refused', () => {
+  it.each<[string, Buffer, string]>([
+    ['no protobuf', Buffer.from('hello'), 'the file is no ONNX model'],
+    ['empty', Buffer.alloc(0), 'the file has no graph'],
+    ['cut short', mixedModel().subarray(0, 300), 'the file is no ONNX model'],
+  ])('%s', async (_, bytes, why) => {
+    open()
+    const { artifact } = manifestFor(linearModel([1]), 'm')
+    const { createHash } = await import('node:crypto')
+    const sha256 = createHash('sha256').update(bytes).digest('hex')
+    const manifest = { ...manifestFor(linearModel([1]), 'm'), artifact: { ...artifact, sha256 } }
+    await expect(host.load({ manifest, version: '1', artifact: async () => bytes })).rejects.toThrow(why)
+    expect(host.models()).toEqual([])
+  })
+
+  it('another file than the one registered', async () => {
+    open()
+    const manifest = manifestFor(linearModel([1]), 'm')
+    await expect(
+      host.load({ manifest, version: '1', artifact: async () => linearModel([2]) }),
+    ).rejects.toThrow('the file is not the one that was registered')
+  })
+
+  it('one larger than the limit', async () => {
+    open({ maxModelBytes: 100 })
+    await expect(host.load(sourceOf('m', '1', linearModel([1])))).rejects.toThrow('max_model_bytes is 100')
+  })
+})
