@@ -401,10 +401,10 @@ const CATALOGUE = {
   ),
 
   // Models.
-  MODEL_NOT_FOUND: kind(
+  MODEL_NOT_SERVED: kind(
     notFound('FeastObjectNotFoundException'),
     ({ name, known }: { name: string; known?: Iterable<string> }) =>
-      `There is no model "${name}" here.${didYouMean(name, known)}`,
+      `No model "${name}" is served here.${didYouMean(name, known)}`,
   ),
   MODEL_VERSION_NOT_LOADED: kind(
     notFound('FeastObjectNotFoundException'),

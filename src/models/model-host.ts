@@ -76,10 +76,10 @@ export interface ModelHost {
   /**
    * Runs `work` with a version, which stays loaded until it is done.
    * @param version default: the active one
-   * @throws MODEL_NOT_FOUND, MODEL_VERSION_NOT_LOADED
+   * @throws MODEL_NOT_SERVED, MODEL_VERSION_NOT_LOADED
    */
   use<T>(name: string, version: string | undefined, work: (model: LoadedModel) => Promise<T>): Promise<T>
-  /** For what only looks. @throws MODEL_NOT_FOUND, MODEL_VERSION_NOT_LOADED */
+  /** For what only looks. @throws MODEL_NOT_SERVED, MODEL_VERSION_NOT_LOADED */
   find(name: string, version?: string): LoadedModel
   models(): readonly HostedModel[]
   /** What waits, and how many workers had to be replaced. */
@@ -248,7 +248,7 @@ class Host implements ModelHost {
 
   #entry(name: string, version: string | undefined): Entry {
     const versions = this.#models.get(name)
-    if (versions === undefined) throw feastError('MODEL_NOT_FOUND', { name, known: [...this.#models.keys()] })
+    if (versions === undefined) throw feastError('MODEL_NOT_SERVED', { name, known: [...this.#models.keys()] })
     const wanted = version ?? versions.active
     const entry = wanted === undefined ? undefined : versions.entries.get(wanted)
     if (entry) return entry

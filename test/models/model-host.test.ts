@@ -69,7 +69,7 @@ it('answers from the active version, from a named one, and from none that is gon
   await host.unload('m', '1')
   expect(await score()).toBe(20)
   await expect(score('1')).rejects.toThrow('Model "m" is not served at version 1; loaded is "2".')
-  await expect(host.use('n', undefined, async () => 0)).rejects.toThrow('There is no model "n" here.')
+  await expect(host.use('n', undefined, async () => 0)).rejects.toThrow('No model "n" is served here.')
 })
 
 it('an old version waits for the requests that use it', async () => {
@@ -84,7 +84,7 @@ it('an old version waits for the requests that use it', async () => {
     return model.infer(matrix([7]), { timeoutMs: 5000 })
   })
   const unloaded = host.unload('m', '1')
-  expect(() => host.find('m', '1')).toThrow('There is no model "m"')
+  expect(() => host.find('m', '1')).toThrow('No model "m"')
   go()
   expect((await request).outputs.get('score')!.data[0]).toBe(7)
   await unloaded
