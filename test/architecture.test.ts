@@ -28,7 +28,7 @@ const FAMILIES = [
   'training',
 ]
 /** Not a backend: what the SQL warehouses of the family share. */
-const SHARED = ['offline-stores/sql']
+const SHARED = ['offline-stores/sql', 'training/asl']
 
 interface Import {
   readonly from: string

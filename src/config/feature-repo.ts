@@ -61,10 +61,22 @@ export async function loadFeatureRepo(repoPath: string): Promise<LoadedFeatureRe
         ]
       : []
   if (files.length === 0) return { definitions: [], files, notices }
+  const modules = await importRepoFiles(repoPath, files)
+  const definitions = files.flatMap((file, index) => definitionsOf(file, modules[index]!))
+  return { definitions: withoutRepeats(definitions), files, notices }
+}
+
+/**
+ * What the files export, file by file. `feast-node` is this very package, whether or not the folder has a
+ * node_modules. @throws REPO_LOAD_FAILED with file, line and column
+ */
+export async function importRepoFiles(
+  repoPath: string,
+  files: readonly string[],
+): Promise<readonly Readonly<Record<string, unknown>>[]> {
   const bundle = await bundleFiles(repoPath, files)
   const modules = await importBundle(repoPath, bundle)
-  const definitions = files.flatMap((file, index) => definitionsOf(file, modules[`file${index}`] ?? {}))
-  return { definitions: withoutRepeats(definitions), files, notices }
+  return files.map((_, index) => modules[`file${index}`] ?? {})
 }
 
 /** This package's public API: `dist/index.js` beside the bundle's chunks, or the source when run from it. */

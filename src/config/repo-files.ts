@@ -10,11 +10,12 @@ export interface RepoFiles {
 
 const SOURCE = /\.m?[jt]s$/
 const NOT_DEFINITIONS = /\.d\.m?ts$|\.(test|spec|config)\.m?[jt]s$/
-const SKIPPED_FOLDERS = ['node_modules', 'dist', '__pycache__']
+/** Pipelines define nothing for the registry, and their steps' code is run, not imported. */
+const SKIPPED_FOLDERS = ['node_modules', 'dist', '__pycache__', 'pipelines']
 
 /**
  * The files of a feature repo that may hold definitions: `.ts`, `.mts`, `.js` and `.mjs`, but not tests,
- * configurations, declarations, hidden folders, `node_modules`, `dist`, nor what `.feastignore` names.
+ * configurations, declarations, hidden folders, `node_modules`, `dist`, `pipelines`, nor what `.feastignore` names.
  */
 export async function findRepoFiles(repoPath: string): Promise<RepoFiles> {
   const ignored = await ignoreRules(repoPath)

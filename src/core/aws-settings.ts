@@ -17,3 +17,8 @@ export const DEFAULT_AWS: AwsSettings = {
   pathStyle: undefined,
   requestChecksum: 'when_supported',
 }
+
+/** What every client of the AWS SDK is made with. */
+export function awsClientOptions({ region, endpoint, profile }: AwsSettings) {
+  return { ...(region && { region }), ...(endpoint && { endpoint }), ...(profile && { profile }) }
+}

@@ -99,6 +99,15 @@ const CATALOGUE = {
     ({ name, known }: { name: string; known: Iterable<string> }) =>
       `The server has no gRPC service "${name}".${didYouMean(name, known)}`,
   ),
+  PIPELINE_NOT_FOUND: kind(
+    notFound('FeastObjectNotFoundException'),
+    ({ name, known }: { name: string; known: Iterable<string> }) =>
+      `There is no pipeline "${name}" in pipelines/.${didYouMean(name, known)}`,
+  ),
+  TRAINING_RUN_NOT_FOUND: kind(
+    notFound('FeastObjectNotFoundException'),
+    ({ run }: { run: string }) => `There is no run "${run}"; \`feast pipeline list\` shows those that there are.`,
+  ),
 
   // Asked by somebody who may not.
   UNAUTHENTICATED: kind(
@@ -462,6 +471,14 @@ const CATALOGUE = {
       `Materialization failed for ${Object.entries(failures)
         .map(([view, why]) => `"${view}" (${why})`)
         .join(', ')}.`,
+  ),
+  TRAINING_RUN_CONFLICT: kind(
+    { http: 409, grpc: 'ALREADY_EXISTS', feast: 'FeastError', retry: false },
+    ({ run, why }: { run: string; why: string }) => `Run "${run}" ${why}.`,
+  ),
+  TRAINING_FAILED: kind(
+    broken,
+    ({ what, why }: { what: string; why: string }) => `${what} failed: ${why}`,
   ),
   PORT_IN_USE: kind(
     broken,

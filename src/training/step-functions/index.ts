@@ -1,0 +1,136 @@
+import { join } from 'node:path'
+import type { RepoConfig } from '../../config/repo-config.js'
+import { parseStoreBlock } from '../../config/store-block.js'
+import { awsClientOptions } from '../../core/aws-settings.js'
+import { feastError } from '../../core/errors.js'
+import { openObjectStore } from '../../object-stores/index.js'
+import type { ObjectStore } from '../../object-stores/object-store.js'
+import { openBatchEngine } from '../batch-engine.js'
+import type { Pipeline } from '../pipeline.js'
+import { publishCode } from '../publish-code.js'
+import { type JobSettings, renderDefinition } from '../render-definition.js'
+import type { DeployOptions, DeployReport, TrainingTrigger } from '../training-trigger.js'
+import { deployWorkflow } from './deploy-workflow.js'
+import { stepFunctionsSchema, type StepFunctionsConfig } from './step-functions-config.js'
+import { StepFunctionsTrigger } from './step-functions-trigger.js'
+
+export { deployWorkflow } from './deploy-workflow.js'
+
+/** The `training` block of type `step_functions`, and what it is made of. */
+export interface StepFunctions {
+  readonly trigger: TrainingTrigger
+  readonly objects: ObjectStore
+}
+
+/** @throws CONFIG_INVALID, BACKEND_PACKAGE_MISSING */
+export async function openStepFunctions(config: RepoConfig): Promise<StepFunctions> {
+  const settings = await readSettings(config)
+  const client = await openClient(config)
+  const objects = await openObjectStore(settings.runsUri, 'training', config.aws)
+  const trigger = new StepFunctionsTrigger({
+    client,
+    objects,
+    ...settings,
+    deploy: (pipeline, options) => deployPipeline(config, settings, pipeline, options),
+  })
+  return { trigger, objects }
+
+  async function deployPipeline(
+    { repoPath }: RepoConfig,
+    { prefix, alias, block }: Settings,
+    pipeline: Pipeline,
+    { dryRun, gitSha }: DeployOptions,
+  ): Promise<DeployReport> {
+    const code = block.code_uri
+    const codeUri = code && (await publishCode(join(repoPath, pipeline.code), code, objects, dryRun))
+    const definition = renderDefinition(pipeline, await jobSettings(config, pipeline, codeUri, gitSha))
+    const workflow = {
+      name: `${prefix}${pipeline.name}`,
+      arn: machineArn(settings, pipeline.name),
+      roleArn: block.role_arn,
+      definition,
+      alias,
+      keepVersions: block.keep_versions,
+    }
+    return { ...(await deployWorkflow(client, workflow, dryRun)), codeUri }
+  }
+}
+
+/** What the pipeline's jobs on AWS need, by the configuration. @throws CONFIG_INVALID, INVALID_REQUEST */
+export async function jobSettings(
+  config: RepoConfig,
+  pipeline: Pipeline,
+  codeUri: string | undefined,
+  gitSha: string | undefined,
+): Promise<JobSettings> {
+  const block = parseStoreBlock(config.training, await stepFunctionsSchema())
+  const image = pipeline.image ?? block.image
+  if (image === undefined) {
+    throw feastError('INVALID_REQUEST', {
+      message: `Pipeline "${pipeline.name}" has no image for its containers; give it \`image\`, or set training.image.`,
+    })
+  }
+  if (image.includes('{{git_sha}}') && gitSha === undefined) {
+    throw feastError('INVALID_REQUEST', {
+      message: `The image ${image} needs the commit; deploy from a git checkout, or give --git-sha.`,
+    })
+  }
+  return {
+    roleArn: block.job_role_arn ?? block.role_arn,
+    image: image.replaceAll('{{git_sha}}', gitSha ?? ''),
+    codeUri,
+    register: await registerBy(config),
+  }
+}
+
+async function registerBy(config: RepoConfig): Promise<JobSettings['register']> {
+  const registry = config.models?.options['registry'] as { readonly type?: unknown } | undefined
+  if (registry?.type === 'sagemaker') return { kind: 'sagemaker' }
+  const { queue, jobDefinition } = await openBatchEngine(config)
+  return { kind: 'batch', queue, jobDefinition }
+}
+
+export interface Settings {
+  readonly block: StepFunctionsConfig
+  readonly region: string
+  readonly account: string
+  readonly prefix: string
+  readonly alias: string
+  readonly runsUri: string
+}
+
+export async function readSettings(config: RepoConfig): Promise<Settings> {
+  const block = parseStoreBlock(config.training, await stepFunctionsSchema())
+  const region = config.aws.region ?? process.env['AWS_REGION'] ?? process.env['AWS_DEFAULT_REGION']
+  if (!region) {
+    throw feastError('CONFIG_INVALID', {
+      file: config.file,
+      path: 'aws.region',
+      problem: 'a region is required for Step Functions; write it here or set AWS_REGION',
+    })
+  }
+  return {
+    block,
+    region,
+    // arn:aws:iam::123456789012:role/name
+    account: block.role_arn.split(':')[4]!,
+    prefix: `${block.name_prefix ?? `feast-${config.project}-`}`,
+    alias: block.alias,
+    runsUri: block.runs_uri.replace(/\/*$/, '/'),
+  }
+}
+
+export function machineArn({ region, account, prefix }: Settings, name: string): string {
+  return `arn:aws:states:${region}:${account}:stateMachine:${prefix}${name}`
+}
+
+export async function openClient({ aws }: RepoConfig) {
+  const { SFNClient } = await import('@aws-sdk/client-sfn').catch((error) => {
+    throw feastError(
+      'BACKEND_PACKAGE_MISSING',
+      { what: 'Step Functions', name: '@aws-sdk/client-sfn' },
+      error,
+    )
+  })
+  return new SFNClient(awsClientOptions(aws))
+}
