@@ -46,7 +46,7 @@ const VARIANTS = {
 
 describe('rendered definitions', () => {
   it.each(Object.entries(VARIANTS))('%s: asl-validator finds nothing', (_, definition) => {
-    const { isValid, errors } = validate(definition as never, { checkPaths: true, checkArn: true })
+    const { isValid, errors } = validate(definition, { checkPaths: true, checkArn: true })
     expect(errors).toEqual([])
     expect(isValid).toBe(true)
   })
