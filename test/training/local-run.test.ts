@@ -113,7 +113,7 @@ describe('a run on this machine', () => {
     const failed = await finished('failing')
     expect(failed).toMatchObject({
       status: 'failed',
-      error: expect.stringMatching(/exit code 1[^]*no convergence/),
+      error: expect.stringMatching(/exit code 1[\s\S]*no convergence/),
     })
     expect(failed.steps.map(({ name, status }) => `${name} ${status}`)).toEqual([
       'preprocess done',

@@ -136,7 +136,8 @@ class Visit {
 
   async #try(state: TaskState, input: Json): Promise<Json> {
     const parameters = state.Parameters ? fillTemplate(state.Parameters, this.#scope(input)) : input
-    const timeout = state.TimeoutSeconds && AbortSignal.timeout(state.TimeoutSeconds * 1000)
+    const timeout =
+      state.TimeoutSeconds === undefined ? undefined : AbortSignal.timeout(state.TimeoutSeconds * 1000)
     const call = {
       state: this.name,
       resource: state.Resource,
@@ -145,7 +146,7 @@ class Visit {
       signal: timeout ? AbortSignal.any([timeout, this.signal]) : this.signal,
     }
     const result = await this.run.task(call).catch((error) => {
-      throw timeout && timeout.aborted
+      throw timeout?.aborted
         ? new StateError('States.Timeout', `it took longer than ${state.TimeoutSeconds} s`)
         : error
     })
