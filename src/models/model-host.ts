@@ -248,7 +248,8 @@ class Host implements ModelHost {
 
   #entry(name: string, version: string | undefined): Entry {
     const versions = this.#models.get(name)
-    if (versions === undefined) throw feastError('MODEL_NOT_SERVED', { name, known: [...this.#models.keys()] })
+    if (versions === undefined)
+      throw feastError('MODEL_NOT_SERVED', { name, known: [...this.#models.keys()] })
     const wanted = version ?? versions.active
     const entry = wanted === undefined ? undefined : versions.entries.get(wanted)
     if (entry) return entry

@@ -6,7 +6,8 @@ import { feastError } from '../core/errors.js'
 import type { Field } from '../core/field.js'
 import { writeArrowFile } from './arrow-file.js'
 import { replaceFile } from './file-format.js'
-import type { OfflineStore, PersistOptions } from './offline-store.js'
+import type { FeastType } from '../core/value-type.js'
+import type { FileFormat, OfflineStore, PersistOptions } from './offline-store.js'
 
 type Load = () => Promise<BackendFactory<never, OfflineStore>>
 
@@ -54,4 +55,19 @@ export async function* readParquet(
 ): AsyncGenerator<ColumnBatch> {
   const { readWithDuckDB } = await import('./duckdb/read-with-duckdb.js')
   yield* readWithDuckDB(path, fields, signal)
+}
+
+/** Rows of a file, for engines that cannot read it themselves. `declared`: types that the file does not tell (CSV). */
+export async function readRows(
+  path: string,
+  format: FileFormat | undefined,
+  declared: ReadonlyMap<string, FeastType>,
+): Promise<FileRows> {
+  const { readRowsWithDuckDB } = await import('./duckdb/read-rows-with-duckdb.js')
+  return readRowsWithDuckDB(path, format, declared)
+}
+
+export interface FileRows {
+  readonly fields: readonly Field[]
+  batches(signal?: AbortSignal): AsyncIterable<ColumnBatch>
 }

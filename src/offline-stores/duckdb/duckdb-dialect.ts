@@ -1,18 +1,19 @@
 import type { Micros } from '../../core/instant.js'
 import type { FeastType } from '../../core/value-type.js'
 import { listElementOf } from '../list-element.js'
-import type { SqlDialect, TimeBounds } from '../sql/sql-dialect.js'
+import type { StepDialect, TimeBounds } from '../sql/sql-dialect.js'
 import { isInteger, isText, isTimestamp, type SqlType } from '../sql/sql-type.js'
 import { quoteName, quoteText } from './duckdb-quote.js'
 import { sqlTypeFor } from './duckdb-types.js'
 
 /** The session's TimeZone must be UTC: naive times and texts without offset are read in it. */
-export const duckdbDialect: SqlDialect = {
+export const duckdbDialect: StepDialect = {
   asOfJoin: true,
   name: quoteName,
   typeFor: sqlTypeFor,
   micros,
   timestamp: (expression) => `make_timestamptz(${expression})`,
+  instant: (expression) => `make_timestamptz(${expression})`,
   prune,
   cast,
   pair: (first, second) => `{'first': ${first}, 'second': ${second}}`,

@@ -2,33 +2,44 @@ import { feastError } from '../../core/errors.js'
 import { type Field, field } from '../../core/field.js'
 import { type FeastType, StringType, UnixTimestamp } from '../../core/value-type.js'
 import type { HistoricalQuery, HistoricalView } from '../offline-store.js'
-import {
-  ENTITY_ROWS,
-  type JoinedView,
-  type OutputColumn,
-  pointInTimeJoin,
-  type SqlProgram,
-} from './point-in-time-join.js'
+import { ENTITY_ROWS, type JoinedView, type OutputColumn } from './point-in-time-join.js'
 import { DEFAULT_TIME_COLUMN, rangeRows } from './range-rows.js'
 import { type SourceRows, sourceRows } from './source-rows.js'
-import type { SqlDialect, TimeBounds } from './sql-dialect.js'
+import type { SqlDialect } from './sql-dialect.js'
 import type { DeclaredTypes, SqlEngine, SqlRelation } from './sql-engine.js'
 import { feastTypeOf, isTimestamp, keyClassOf, type SqlColumn } from './sql-type.js'
 
 /** A historical query with every column found and checked, before any row is read. */
 export interface HistoricalPlan {
   readonly fields: readonly Field[]
+  readonly entity: EntityRelation
+  readonly views: readonly JoinedView[]
+  readonly output: readonly OutputColumn[]
   /** Gives {@link ENTITY_ROWS} from the relation that holds the entity rows as given. */
   stage(relation: string): string
-  /** Where entity rows that need no loading are. */
-  readonly entityRelation: string | undefined
-  join(span: TimeBounds): SqlProgram
   /** The result's columns without reading any source: for zero entity rows. */
   readonly empty: string
 }
 
+/** The entity rows as given. */
+export interface EntityRelation {
+  /** Where they are; undefined when they are yet to be loaded. */
+  readonly sql: string | undefined
+  readonly columns: readonly SqlColumn[]
+  readonly timeColumn: SqlColumn
+}
+
+/** What a plan asks of an engine. */
+export type PlanningEngine = { readonly dialect: SqlDialect } & Pick<
+  SqlEngine,
+  'sourceRelation' | 'entityRelation'
+>
+
 /** @throws ENTITY_COLUMN_MISSING, REQUEST_DATA_MISSING, ENTITY_TIME_COLUMN, COLUMN_TYPE_MISMATCH, COLUMN_CLASH, SOURCE_COLUMN_MISSING, … */
-export async function historicalPlan(query: HistoricalQuery, engine: SqlEngine): Promise<HistoricalPlan> {
+export async function historicalPlan(
+  query: HistoricalQuery,
+  engine: PlanningEngine,
+): Promise<HistoricalPlan> {
   const { dialect } = engine
   const sources = await Promise.all(query.views.map((view) => viewSource(view, engine)))
   const entity = await entityRelation(query, sources, engine)
@@ -41,12 +52,12 @@ export async function historicalPlan(query: HistoricalQuery, engine: SqlEngine):
     ...entity.columns.map((column, index) => entityOutput(column, index, column === timeColumn, dialect)),
     ...query.views.flatMap((view, index) => featureOutputs(view, index, sources[index]!)),
   ]
-  const time = dialect.micros(timeColumn.ref, timeColumn.type)!
   return {
     fields: output.map((column) => field(column.name, column.type)),
-    entityRelation: entity.sql,
-    stage: (relation) => stage(relation, time, entity.columns),
-    join: (span) => pointInTimeJoin(views, output, span, dialect),
+    entity: { sql: entity.sql, columns: entity.columns, timeColumn },
+    views,
+    output,
+    stage: (relation) => stage(relation, timeColumn, entity, dialect),
     empty: emptySelect(output, dialect),
   }
 }
@@ -56,7 +67,7 @@ interface ViewSource {
   readonly relation: SqlRelation
 }
 
-async function viewSource(view: HistoricalView, engine: SqlEngine): Promise<ViewSource> {
+async function viewSource(view: HistoricalView, engine: PlanningEngine): Promise<ViewSource> {
   const declared = new Map(
     [...view.joinKeys, ...view.features].map(({ column, type }): [string, FeastType] => [column, type]),
   )
@@ -73,16 +84,13 @@ async function viewSource(view: HistoricalView, engine: SqlEngine): Promise<View
   return { rows: sourceRows(shape, relation, engine.dialect), relation }
 }
 
-interface EntityRelation {
-  readonly sql: string | undefined
-  readonly columns: readonly SqlColumn[]
-}
+type GivenRows = Pick<SqlRelation, 'columns' | 'order'> & { readonly sql: string | undefined }
 
 async function entityRelation(
   query: HistoricalQuery,
   sources: readonly ViewSource[],
-  engine: SqlEngine,
-): Promise<EntityRelation> {
+  engine: PlanningEngine,
+): Promise<GivenRows> {
   const rows = query.entityRows
   if (rows.kind === 'range') {
     const parts = query.views.map((view, index) => ({ view, rows: sources[index]!.rows }))
@@ -200,7 +208,7 @@ interface Output extends OutputColumn {
 function entityOutput(column: SqlColumn, index: number, isTime: boolean, dialect: SqlDialect): Output {
   if (isTime) {
     const sqlType = dialect.typeFor(UnixTimestamp).text
-    return { name: column.name, expression: dialect.timestamp('e.t'), type: UnixTimestamp, sqlType }
+    return { name: column.name, expression: dialect.instant('e.t'), type: UnixTimestamp, sqlType }
   }
   const known = feastTypeOf(column.type)
   const type = known.valueType === 'INVALID' ? StringType : known
@@ -215,9 +223,16 @@ function featureOutputs(view: HistoricalView, index: number, { relation }: ViewS
   })
 }
 
-function stage(relation: string, time: string, columns: readonly SqlColumn[]): string {
+function stage(
+  relation: string,
+  timeColumn: SqlColumn,
+  { columns, order }: GivenRows,
+  dialect: SqlDialect,
+): string {
+  const time = timeColumn.micros ?? dialect.micros(timeColumn.ref, timeColumn.type)!
+  const place = `row_number() OVER (${order ? `ORDER BY ${order.join(', ')}` : ''}) AS r`
   const kept = columns.map(({ ref }, index) => `${ref} AS e${index}`)
-  return `SELECT ${['row_number() OVER () AS r', `${time} AS t`, ...kept].join(', ')}\nFROM ${relation}`
+  return `SELECT ${[place, `${time} AS t`, ...kept].join(', ')}\nFROM ${relation}`
 }
 
 function emptySelect(output: readonly Output[], dialect: SqlDialect): string {

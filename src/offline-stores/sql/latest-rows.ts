@@ -1,7 +1,7 @@
 import { PULL_CREATED_TIMESTAMP, PULL_EVENT_TIMESTAMP } from '../offline-store.js'
-import { tieOrder } from './point-in-time-join.js'
+import { partition, tieOrder } from './point-in-time-join.js'
 import type { SourceRows } from './source-rows.js'
-import type { Part, SqlDialect, TimeBounds } from './sql-dialect.js'
+import type { Part, SqlDialect, StepDialect, TimeBounds } from './sql-dialect.js'
 
 /** A pull, its columns and rows found: `keys[i]` is the output expression of `source.keys[i]`. */
 export interface PulledRows {
@@ -35,6 +35,20 @@ export function latestRows(pull: PulledRows, dialect: SqlDialect): string {
   return winners(pull, dialect, `(${newest})`, source.prune(pull.bounds))
 }
 
+/** The same with the source in one place, for engines that charge for what they read. */
+export function latestRowsInOneScan(pull: PulledRows, dialect: SqlDialect): string {
+  const { source } = pull
+  const columns = [...outputs(pull, dialect), ...timesOf(source, dialect)]
+  const keys = source.keys.map(({ value }) => value)
+  const order = [`${source.time} DESC`, ...tieOrder(source)].join(', ')
+  const whole = [source.time, ...keys].map((value) => `${value} IS NOT NULL`)
+  const rows = [
+    `SELECT ${columns.join(', ')}, row_number() OVER (${partition(keys)}ORDER BY ${order}) AS __feast_place`,
+    `FROM ${source.from}${where([...whole, ...within(pull)])}`,
+  ].join('\n')
+  return firstOf(pull, dialect, rows)
+}
+
 /** Statements that together give {@link latestRows} of one part of the keys. */
 export interface LatestSteps {
   /** To be kept as {@link NEWEST}. */
@@ -51,7 +65,7 @@ export const NEWEST = 'newest_times'
  * The same in steps that hold keys and times only, some keys at a time: a sort of whole rows would hold all of them,
  * and where there are no ties there is nothing to sort (1 M rows of 10 features: 65 MB less).
  */
-export function latestSteps(pull: PulledRows, dialect: SqlDialect, part: Part): LatestSteps {
+export function latestSteps(pull: PulledRows, dialect: StepDialect, part: Part): LatestSteps {
   const { source } = pull
   const { holds, atMaximum } = dialect.parts!
   const isInPart = holds(
@@ -83,8 +97,12 @@ function winners(pull: PulledRows, dialect: SqlDialect, newest: string, filters:
     `SELECT ${columns.join(', ')}, row_number() OVER (PARTITION BY ${partition} ORDER BY ${tieOrder(source).join(', ')}) AS __feast_place`,
     `FROM ${source.from} JOIN ${newest} AS w ON ${[...onNewest(source), ...filters].join(' AND ')}`,
   ].join('\n')
+  return firstOf(pull, dialect, rows)
+}
+
+function firstOf(pull: PulledRows, dialect: SqlDialect, ranked: string): string {
   const names = outputNames(pull).map((name) => dialect.name(name))
-  return `SELECT ${names.join(', ')} FROM (\n${rows}\n) AS ranked WHERE __feast_place = 1`
+  return `SELECT ${names.join(', ')} FROM (\n${ranked}\n) AS ranked WHERE __feast_place = 1`
 }
 
 function keysOf({ keys }: SourceRows): readonly string[] {
@@ -144,9 +162,9 @@ function outputs(pull: PulledRows, dialect: SqlDialect): readonly string[] {
 
 function timesOf(source: SourceRows, dialect: SqlDialect): readonly string[] {
   return [
-    `${dialect.timestamp(source.time)} AS ${dialect.name(PULL_EVENT_TIMESTAMP)}`,
+    `${dialect.instant(source.time)} AS ${dialect.name(PULL_EVENT_TIMESTAMP)}`,
     ...(source.created === undefined
       ? []
-      : [`${dialect.timestamp(source.created)} AS ${dialect.name(PULL_CREATED_TIMESTAMP)}`]),
+      : [`${dialect.instant(source.created)} AS ${dialect.name(PULL_CREATED_TIMESTAMP)}`]),
   ]
 }

@@ -1,5 +1,5 @@
 import type { SourceRows } from './source-rows.js'
-import type { SqlDialect, TimeBounds } from './sql-dialect.js'
+import type { StepDialect, TimeBounds } from './sql-dialect.js'
 
 /** Statements to run in order, each kept under its name for the later ones, and the one that gives the rows. */
 export interface SqlProgram {
@@ -39,7 +39,7 @@ export function pointInTimeJoin(
   views: readonly JoinedView[],
   output: readonly OutputColumn[],
   span: TimeBounds,
-  dialect: SqlDialect,
+  dialect: StepDialect,
 ): SqlProgram {
   const steps = views.flatMap((view, index) => [
     { name: `hit${index}`, sql: hit(view, span, dialect) },
@@ -61,7 +61,7 @@ function winnerColumns(view: JoinedView): readonly string[] {
   return [...keyColumns(view), 'ft', ...(view.fromCreated ? ['fc'] : [])]
 }
 
-function keyColumns(view: JoinedView): readonly string[] {
+export function keyColumns(view: JoinedView): readonly string[] {
   return view.entityKeys.map((_, index) => `k${index}`)
 }
 
@@ -69,11 +69,8 @@ function same(a: string, b: string, columns: readonly string[]): string {
   return columns.map((column) => `${a}.${column} = ${b}.${column}`).join(' AND ')
 }
 
-function hit(view: JoinedView, span: TimeBounds, dialect: SqlDialect): string {
-  const lookups = [
-    `SELECT ${['e.r', 'e.t', ...named(view.entityKeys)].join(', ')} FROM ${ENTITY_ROWS} AS e`,
-    `WHERE ${['e.t IS NOT NULL', ...view.entityKeys.map(notNull)].join(' AND ')}`,
-  ].join(' ')
+function hit(view: JoinedView, span: TimeBounds, dialect: StepDialect): string {
+  const lookups = `SELECT ${['e.r', 'e.t', ...named(view.entityKeys)].join(', ')} ${wholeEntityRows(view)}`
   const nearest = dialect.asOfJoin
     ? asOf(view, lookups, span, dialect)
     : carryForward(view, lookups, span, dialect)
@@ -85,7 +82,12 @@ function hit(view: JoinedView, span: TimeBounds, dialect: SqlDialect): string {
   return `SELECT ${['r', ...winnerColumns(view)].join(', ')} FROM (${found})${fresh}`
 }
 
-function asOf(view: JoinedView, lookups: string, span: TimeBounds, dialect: SqlDialect): string {
+/** Entity rows that can find something. */
+export function wholeEntityRows(view: JoinedView): string {
+  return `FROM ${ENTITY_ROWS} AS e WHERE ${['e.t IS NOT NULL', ...view.entityKeys.map(notNull)].join(' AND ')}`
+}
+
+function asOf(view: JoinedView, lookups: string, span: TimeBounds, dialect: StepDialect): string {
   const columns = ['e.r', 'e.t', ...keyColumns(view).map((key) => `e.${key}`), 'g.best']
   const keys = keyColumns(view).map((key) => `e.${key} = g.${key}`)
   return [
@@ -101,7 +103,7 @@ function asOf(view: JoinedView, lookups: string, span: TimeBounds, dialect: SqlD
  * With R8 a row counts once both its times have passed. Among the rows that count, the greatest (time, created) is a
  * running maximum, so that again only the last row before the entity row's time must be found.
  */
-function candidates(view: JoinedView, span: TimeBounds, dialect: SqlDialect): string {
+function candidates(view: JoinedView, span: TimeBounds, dialect: StepDialect): string {
   const { source } = view
   const keys = keyColumns(view)
   const since = view.fromCreated ? `greatest(${source.time}, ${source.created})` : source.time
@@ -118,7 +120,7 @@ function candidates(view: JoinedView, span: TimeBounds, dialect: SqlDialect): st
 }
 
 /** For engines without ASOF: source and entity rows in one run per key, the source's best times carried along. */
-function carryForward(view: JoinedView, lookups: string, span: TimeBounds, dialect: SqlDialect): string {
+function carryForward(view: JoinedView, lookups: string, span: TimeBounds, dialect: StepDialect): string {
   const keys = keyColumns(view)
   const carried = `max(best) OVER (${partition(keys)}ORDER BY since, r NULLS FIRST ROWS UNBOUNDED PRECEDING) AS best`
   const union = [
@@ -129,11 +131,11 @@ function carryForward(view: JoinedView, lookups: string, span: TimeBounds, diale
   return `SELECT * FROM (\n${found}\n) WHERE r IS NOT NULL AND best IS NOT NULL`
 }
 
-function partition(keys: readonly string[]): string {
+export function partition(keys: readonly string[]): string {
   return keys.length > 0 ? `PARTITION BY ${keys.join(', ')} ` : ''
 }
 
-function wantedKeys(view: JoinedView): readonly string[] {
+export function wantedKeys(view: JoinedView): readonly string[] {
   if (view.entityKeys.length === 0) return []
   const keys = `SELECT DISTINCT ${named(view.entityKeys).join(', ')} FROM ${ENTITY_ROWS} AS e`
   return [`JOIN (${keys}) AS w ON ${sourceHas(view)}`]
@@ -143,7 +145,7 @@ function sourceHas(view: JoinedView): string {
   return view.source.keys.map(({ value }, index) => `${value} = w.k${index}`).join(' AND ')
 }
 
-function conditions(view: JoinedView, span: TimeBounds): readonly string[] {
+export function conditions(view: JoinedView, span: TimeBounds): readonly string[] {
   const { source } = view
   return [
     notNull(source.time),
@@ -181,17 +183,20 @@ function best(view: JoinedView, hits: string, span: TimeBounds): string {
 
 /** R5 among rows of one key and time. */
 export function tieOrder(source: SourceRows): readonly string[] {
-  const order = [
-    ...(source.created === undefined ? [] : [source.created]),
-    ...source.features.map((feature) => feature.order),
-  ].map((expression) => `${expression} DESC NULLS LAST`)
+  const order = tieBreakers(source).map((expression) => `${expression} DESC NULLS LAST`)
   return order.length > 0 ? order : [source.time]
 }
 
-function named(expressions: readonly string[]): readonly string[] {
+/** What decides among rows of one key and time: the greatest wins, NULL is the lowest. */
+export function tieBreakers(source: SourceRows): readonly string[] {
+  const features = source.features.map((feature) => feature.order)
+  return source.created === undefined ? features : [source.created, ...features]
+}
+
+export function named(expressions: readonly string[]): readonly string[] {
   return expressions.map((expression, index) => `${expression} AS k${index}`)
 }
 
-function notNull(expression: string): string {
+export function notNull(expression: string): string {
   return `${expression} IS NOT NULL`
 }

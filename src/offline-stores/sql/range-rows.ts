@@ -27,17 +27,17 @@ export function rangeRows(range: Range, views: readonly RangedView[], dialect: S
   const rows = (first ? keyed : views).map((part) => rowsInRange(part, names, range)).join('\nUNION ALL\n')
   const keys = names.map((_, index) => `c${index}`)
   const time = `c${names.length}`
-  const columns = [...keys, `${dialect.timestamp('ft')} AS ${time}`].join(', ')
-  const order = [...keys, 'ft'].join(', ')
+  const columns = [...keys, 'ft', `${dialect.timestamp('ft')} AS ${time}`].join(', ')
   return {
-    sql: `(SELECT ${columns} FROM (SELECT DISTINCT * FROM (\n${rows}\n)) ORDER BY ${order})`,
+    sql: `(SELECT ${columns} FROM (SELECT DISTINCT * FROM (\n${rows}\n) AS seen) AS ranged) AS given`,
+    order: [...keys, 'ft'],
     columns: [
       ...names.map((name, index) => ({
         name,
         ref: keys[index]!,
         type: first!.rows.keys[index]!.column.type,
       })),
-      { name: DEFAULT_TIME_COLUMN, ref: time, type: dialect.typeFor(UnixTimestamp) },
+      { name: DEFAULT_TIME_COLUMN, ref: time, type: dialect.typeFor(UnixTimestamp), micros: 'ft' },
     ],
   }
 }

@@ -2,15 +2,15 @@ import type { ColumnBatch } from '../../core/cell.js'
 import type { BatchSource } from '../../core/data-source.js'
 import type { Field } from '../../core/field.js'
 import type { FeastType } from '../../core/value-type.js'
-import type { EntityRows, FileFormat, StagedResult, StageOptions } from '../offline-store.js'
-import type { SqlDialect } from './sql-dialect.js'
+import type { EntityRows, FileFormat } from '../offline-store.js'
+import type { StepDialect } from './sql-dialect.js'
 import type { SqlColumn } from './sql-type.js'
 
-/** A database that runs the statements of this folder. `sqlOfflineStore` makes an OfflineStore of it. */
+/** A database that keeps the steps of a program. `sqlOfflineStore` makes an OfflineStore of it. */
 export interface SqlEngine {
   /** For messages. */
   readonly name: string
-  readonly dialect: SqlDialect
+  readonly dialect: StepDialect
   /**
    * What to write after FROM, and its columns. `declared`: types of columns whose stored form does not tell (CSV).
    * @throws SOURCE_NOT_READABLE, SOURCE_UNSUPPORTED
@@ -23,18 +23,6 @@ export interface SqlEngine {
   ): Promise<SqlRelation>
   /** A place for the steps of one request. When `signal` fires, what runs there ends with ABORTED. */
   open(signal?: AbortSignal): Promise<SqlSession>
-  /** See {@link OfflineStore.stagingLocation}. */
-  readonly stagingLocation?: string
-  /**
-   * Runs a statement whose rows the engine itself writes as Parquet below a prefix, as {@link PullJob.stage} says.
-   * Absent: a session copies them to files here, which are then uploaded.
-   */
-  unload?(
-    sql: string,
-    fields: readonly Field[],
-    prefix: string,
-    options: StageOptions,
-  ): Promise<Omit<StagedResult, 'fields' | 'skipped'>>
   /** @throws SCHEMA_MISMATCH */
   append(source: BatchSource, batches: AsyncIterable<ColumnBatch>): Promise<{ readonly rows: number }>
   close(): Promise<void>
@@ -45,6 +33,8 @@ export type DeclaredTypes = ReadonlyMap<string, FeastType>
 export interface SqlRelation {
   readonly sql: string
   readonly columns: readonly SqlColumn[]
+  /** The order its rows are to be counted in; none given = as they come. */
+  readonly order?: readonly string[]
   /** Made to be read in part and more than once. */
   readonly isColumnar?: boolean
 }

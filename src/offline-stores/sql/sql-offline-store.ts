@@ -2,19 +2,16 @@ import type { AwsSettings } from '../../core/aws-settings.js'
 import type { ColumnBatch } from '../../core/cell.js'
 import type { BatchSource } from '../../core/data-source.js'
 import { type Field, field } from '../../core/field.js'
-import { type FeastType, UnixTimestamp } from '../../core/value-type.js'
 import { replaceFile } from '../file-format.js'
-import {
-  type HistoricalQuery,
-  type OfflineStore,
-  type PersistOptions,
-  PULL_CREATED_TIMESTAMP,
-  PULL_EVENT_TIMESTAMP,
-  type PullJob,
-  type PullQuery,
-  type RetrievalJob,
-  type StagedFile,
-  type StageOptions,
+import type {
+  HistoricalQuery,
+  OfflineStore,
+  PersistOptions,
+  PullJob,
+  PullQuery,
+  RetrievalJob,
+  StagedFile,
+  StageOptions,
 } from '../offline-store.js'
 import { StagedFiles } from '../staged-files.js'
 import { type HistoricalPlan, historicalPlan } from './historical-plan.js'
@@ -28,8 +25,9 @@ import {
   skippedRows,
   windowRows,
 } from './latest-rows.js'
-import { ENTITY_ROWS, type SqlProgram } from './point-in-time-join.js'
-import { sourceRows } from './source-rows.js'
+import { ENTITY_ROWS, pointInTimeJoin } from './point-in-time-join.js'
+import { type PulledQuery, pulledRows } from './pulled-rows.js'
+import type { StepDialect } from './sql-dialect.js'
 import type { SqlEngine, SqlSession } from './sql-engine.js'
 import { feastTypeOf } from './sql-type.js'
 
@@ -50,7 +48,7 @@ export function sqlOfflineStore(
     getHistoricalFeatures: (query) => historicalJob(engine, query),
     pull: (query) => pullJob(engine, query, partRows, staged),
     write: (source, batches) => engine.append(source, batches),
-    stagingLocation: engine.stagingLocation,
+    stagingLocation: undefined,
     readStaged: (file, fields, signal) => staged.read(file, fields, signal),
     dropStaged: (prefix) => staged.drop(prefix),
     async close() {
@@ -79,29 +77,36 @@ function historicalJob(engine: SqlEngine, query: HistoricalQuery): RetrievalJob 
     const plan = await historicalPlan(query, engine)
     return {
       fields: plan.fields,
-      text: historicalText(plan),
-      select: (session) => runSteps(plan, query, session),
+      text: historicalText(plan, engine.dialect),
+      select: (session) => runSteps(plan, query, session, engine.dialect),
     }
   })
 }
 
-async function runSteps(plan: HistoricalPlan, query: HistoricalQuery, session: SqlSession): Promise<string> {
+async function runSteps(
+  plan: HistoricalPlan,
+  query: HistoricalQuery,
+  session: SqlSession,
+  dialect: StepDialect,
+): Promise<string> {
   const rows = query.entityRows
   const given =
     rows.kind === 'batches'
       ? (await session.load('given_rows', rows.fields, rows.batches)).sql
-      : plan.entityRelation!
+      : plan.entity.sql!
   await session.keep(ENTITY_ROWS, plan.stage(given))
   const [count, start, end] = await session.numbers(`SELECT count(*), min(t), max(t) FROM ${ENTITY_ROWS}`)
   if (count === 0n) return plan.empty
-  const program = plan.join({ start: start ?? undefined, end: end ?? undefined })
+  const span = { start: start ?? undefined, end: end ?? undefined }
+  const program = pointInTimeJoin(plan.views, plan.output, span, dialect)
   for (const { name, sql } of program.steps) await session.keep(name, sql)
   return program.select
 }
 
-function historicalText(plan: HistoricalPlan): string {
-  const { steps, select }: SqlProgram = plan.join({ start: undefined, end: undefined })
-  const named = [{ name: ENTITY_ROWS, sql: plan.stage(plan.entityRelation ?? 'given_rows') }, ...steps]
+function historicalText(plan: HistoricalPlan, dialect: StepDialect): string {
+  const open = { start: undefined, end: undefined }
+  const { steps, select } = pointInTimeJoin(plan.views, plan.output, open, dialect)
+  const named = [{ name: ENTITY_ROWS, sql: plan.stage(plan.entity.sql ?? 'given_rows') }, ...steps]
   return `WITH ${named.map(({ name, sql }) => `${name} AS (\n${sql}\n)`).join(',\n')}\n${select}`
 }
 
@@ -131,15 +136,8 @@ function pullJob(engine: SqlEngine, query: PullQuery, partRows: number, staged: 
     expectedRows: (signal) => counted(expectedRows, signal),
     async stage(prefix, options) {
       const { fields } = await prepare()
-      if (engine.unload === undefined) {
-        const files = await stageCopies(engine, await prepare(), { prefix, partRows, staged, query }, options)
-        return { fields, files, cost: undefined, skipped: await counted(skippedRows, options.signal) }
-      }
-      return {
-        fields,
-        skipped: undefined,
-        ...(await engine.unload(await base.sql(), fields, prefix, options)),
-      }
+      const files = await stageCopies(engine, await prepare(), { prefix, partRows, staged, query }, options)
+      return { fields, files, cost: undefined, skipped: await counted(skippedRows, options.signal) }
     },
   }
 }
@@ -224,48 +222,6 @@ async function partCount(
 ): Promise<number> {
   const count = isColumnar ? Number((await session.numbers(windowRows(rows)))[0]) : 1
   return Math.max(1, Math.min(MAX_PARTS, Math.ceil(count / partRows)))
-}
-
-interface PulledQuery {
-  readonly rows: PulledRows
-  readonly fields: readonly Field[]
-  readonly isColumnar: boolean
-}
-
-async function pulledRows(engine: SqlEngine, query: PullQuery): Promise<PulledQuery> {
-  const { source, joinKeys, features } = query
-  const declared = new Map(
-    [...joinKeys, ...features].map(({ column, type }): [string, FeastType] => [column, type]),
-  )
-  const relation = await engine.sourceRelation(source, declared)
-  const shape = {
-    source: source.name,
-    timestampColumn: query.timestampColumn,
-    createdColumn: query.createdColumn,
-    partitionColumn: 'datePartitionColumn' in source ? source.datePartitionColumn : '',
-    keys: joinKeys.map(({ column }) => column),
-  }
-  const rows = sourceRows({ ...shape, features }, relation, engine.dialect)
-  // A key goes out as its declared type, like a feature.
-  const keys = sourceRows({ ...shape, features: joinKeys }, relation, engine.dialect).features
-  const outputs = [...joinKeys, ...features].map(({ column, name, type }) => {
-    const stored = relation.columns.find((candidate) => candidate.name === column)!.type
-    return field(name, type.valueType === 'INVALID' ? feastTypeOf(stored) : type)
-  })
-  return {
-    rows: {
-      source: rows,
-      keys: keys.map(({ value }, index) => ({ expression: value, name: joinKeys[index]!.name })),
-      features: features.map(({ name }) => name),
-      bounds: { start: query.start, end: query.end },
-    },
-    isColumnar: relation.isColumnar === true,
-    fields: [
-      ...outputs,
-      field(PULL_EVENT_TIMESTAMP, UnixTimestamp),
-      ...(query.createdColumn === undefined ? [] : [field(PULL_CREATED_TIMESTAMP, UnixTimestamp)]),
-    ],
-  }
 }
 
 function job(engine: SqlEngine, prepare: () => Promise<Prepared>): RetrievalJob {

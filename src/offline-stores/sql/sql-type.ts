@@ -49,6 +49,8 @@ export interface SqlColumn {
   /** As it stands in a statement, quoted. */
   readonly ref: string
   readonly type: SqlType
+  /** Of a time column whose microseconds stand beside it. */
+  readonly micros?: string
 }
 
 const SCALARS: Partial<Record<SqlKind, ValueType>> = {

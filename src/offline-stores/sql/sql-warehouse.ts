@@ -1,0 +1,61 @@
+import type { ColumnBatch } from '../../core/cell.js'
+import type { BatchSource } from '../../core/data-source.js'
+import type { Field } from '../../core/field.js'
+import type { StagedResult, StageOptions } from '../offline-store.js'
+import type { SqlDialect } from './sql-dialect.js'
+import type { SqlRelation } from './sql-engine.js'
+
+/**
+ * An engine elsewhere that is sent whole statements and may charge for what they read. `warehouseOfflineStore` makes an
+ * OfflineStore of it.
+ */
+export interface SqlWarehouse {
+  /** For messages. */
+  readonly name: string
+  readonly dialect: SqlDialect
+  /** UTF-8 bytes that one statement may have. */
+  readonly maxStatementBytes: number
+  /** What to write after FROM, and its columns, partition columns included. @throws SOURCE_NOT_READABLE, SOURCE_UNSUPPORTED */
+  sourceRelation(source: BatchSource): Promise<SqlRelation>
+  /** The same for a query of the user's, which is not run for it. @throws INVALID_REQUEST when it cannot run */
+  queryRelation(sql: string): Promise<SqlRelation>
+  open(signal?: AbortSignal): Promise<WarehouseSession>
+  /** See {@link OfflineStore.stagingLocation}. */
+  readonly stagingLocation?: string
+  /**
+   * Runs a statement whose rows the engine itself writes as Parquet below a prefix, as {@link PullJob.stage} says.
+   * Absent: its rows are streamed here into a file, which is then uploaded.
+   */
+  unload?(
+    sql: string,
+    fields: readonly Field[],
+    prefix: string,
+    options: StageOptions,
+  ): Promise<Omit<StagedResult, 'fields' | 'skipped'>>
+  /** @throws SCHEMA_MISMATCH */
+  append(source: BatchSource, batches: AsyncIterable<ColumnBatch>): Promise<{ readonly rows: number }>
+  close(): Promise<void>
+}
+
+/** One request. What it stages is gone after {@link close}, whatever happened before. */
+export interface WarehouseSession {
+  /**
+   * Takes rows in as a relation with columns named and typed as the fields (`dialect.typeFor`), in bounded memory.
+   * @returns what to write after FROM
+   */
+  stageRows(fields: readonly Field[], batches: AsyncIterable<ColumnBatch>): Promise<string>
+  /** Runs a query once and keeps its rows. @returns what to write after FROM */
+  stageQuery(sql: string): Promise<string>
+  /** One row of integers. */
+  numbers(sql: string): Promise<readonly (bigint | null)[]>
+  stream(statement: StreamedStatement): AsyncIterable<ColumnBatch>
+  close(): Promise<void>
+}
+
+export interface StreamedStatement {
+  readonly sql: string
+  /** Its columns; UNIX_TIMESTAMP may come as BIGINT microseconds. */
+  readonly fields: readonly Field[]
+  /** Of the fields, an INT64: rows are to come in its order. The statement itself has none. */
+  readonly orderBy?: string
+}

@@ -1,0 +1,284 @@
+import type { Micros } from '../../core/instant.js'
+import type { FeastType } from '../../core/value-type.js'
+import { listElementOf } from '../list-element.js'
+import type { SqlDialect, TimeBounds } from './sql-dialect.js'
+import { isInteger, isText, isTimestamp, type SqlType } from './sql-type.js'
+import { quoted, textLiteral, trinoTypeFor } from './trino-types.js'
+
+/**
+ * SQL of Trino and of Athena, which is Trino. The session's zone must be UTC.
+ * Times leave in results as BIGINT microseconds; features that are times keep the engine's type.
+ * @param digits of a second in those: Athena's Hive tables take 3
+ */
+export function trinoDialect(digits: 3 | 6): SqlDialect {
+  const typeFor = (type: FeastType) => trinoTypeFor(type, digits)
+  const timestamp = (micros: string) =>
+    `CAST(from_unixtime_nanos(CAST(${micros} AS DECIMAL(38,0)) * 1000) AT TIME ZONE 'UTC' AS TIMESTAMP(${digits}))`
+  const cast = castWith(typeFor, timestamp)
+  return { name: quoted, typeFor, micros, timestamp, instant: (at) => at, prune, cast, key, orderable }
+}
+
+function digitsOf(type: SqlType): number {
+  return Number(/\((\d+)\)/.exec(type.text)?.[1] ?? 3)
+}
+
+function micros(expression: string, type: SqlType): string | undefined {
+  switch (type.kind) {
+    case 'timestamp':
+    case 'timestampNs':
+      return plainMicros(expression, digitsOf(type))
+    case 'timestampTz': {
+      const digits = digitsOf(type)
+      return plainMicros(`CAST(${expression} AT TIME ZONE 'UTC' AS TIMESTAMP(${digits}))`, digits)
+    }
+    case 'date':
+      return `(date_diff('day', DATE '1970-01-01', ${expression}) * 86400000000)`
+    case 'text':
+      // Nine digits, so that what is past the microsecond is floored and not rounded.
+      return plainMicros(
+        `CAST(CAST(regexp_replace(${expression}, '^(\\S+)[Tt]', '$1 ') AS TIMESTAMP(9) WITH TIME ZONE) AT TIME ZONE 'UTC' AS TIMESTAMP(9))`,
+        9,
+      )
+    default:
+      return undefined
+  }
+}
+
+/** Whole milliseconds are exact in any year; what is left of a second's digits stands at the end of the text. */
+function plainMicros(expression: string, digits: number): string {
+  const millis = `date_diff('millisecond', TIMESTAMP '1970-01-01 00:00:00.000', ${expression}) * 1000`
+  if (digits <= 3) return `(${millis})`
+  const rest = `substr(CAST(${expression} AS VARCHAR), -${digits - 3}, 3)`
+  const padded = digits < 6 ? `rpad(${rest}, 3, '0')` : rest
+  return `(${millis} + CAST(${padded} AS BIGINT))`
+}
+
+function prune(expression: string, type: SqlType, { start, end }: TimeBounds): string | undefined {
+  const literal = boundLiteral(type)
+  if (literal === undefined) return undefined
+  const conditions = [
+    ...(start !== undefined && fitsYears(start) ? [`${expression} >= ${literal(start, '000')}`] : []),
+    // Nanoseconds past the bound are floored to it.
+    ...(end !== undefined && fitsYears(end) ? [`${expression} <= ${literal(end, '999')}`] : []),
+  ]
+  return conditions.length > 0 ? conditions.join(' AND ') : undefined
+}
+
+/** A bound in the column's own type, so that the engine compares without casting the column. */
+function boundLiteral(type: SqlType): ((at: Micros, nanos: string) => string) | undefined {
+  if (type.kind === 'date') return (at) => `DATE '${wallClock(at).slice(0, 10)}'`
+  if (!isTimestamp(type)) return undefined
+  const digits = Math.min(9, digitsOf(type))
+  const zone = type.kind === 'timestampTz' ? ' UTC' : ''
+  return (at, nanos) =>
+    `TIMESTAMP '${`${wallClock(at)}${nanos}`.slice(0, 20 + digits).replace(/\.$/, '')}${zone}'`
+}
+
+/** `2024-01-10 12:00:00.123456` */
+export function wallClock(at: Micros): string {
+  const fraction = ((at % 1_000_000n) + 1_000_000n) % 1_000_000n
+  const seconds = new Date(Number((at - fraction) / 1000n)).toISOString().slice(0, 19).replace('T', ' ')
+  return `${seconds}.${String(fraction).padStart(6, '0')}`
+}
+
+/** Years of four digits. */
+function fitsYears(at: Micros): boolean {
+  return at > -62_135_596_800_000_000n && at < 253_402_300_800_000_000n
+}
+
+function key(expression: string, type: SqlType): string {
+  if (isInteger(type)) return type.kind === 'int64' ? expression : `CAST(${expression} AS BIGINT)`
+  if (isText(type)) return type.text === 'VARCHAR' ? expression : `CAST(${expression} AS VARCHAR)`
+  return micros(expression, type) ?? expression
+}
+
+/**
+ * Trino compares no arrays or rows that hold NULL: each element gets a flag before it, and a value in place of NULL.
+ * Maps are compared by their JSON, in which keys are sorted.
+ */
+function orderable(expression: string, type: SqlType): string {
+  return orderForm(type).of(expression)
+}
+
+interface OrderForm {
+  of(expression: string): string
+  /** Some value of the form's type. */
+  readonly some: string
+}
+
+function orderForm(type: SqlType, depth = 0): OrderForm {
+  const flagged = (inner: OrderForm, expression: string) =>
+    `ROW(IF(${expression} IS NULL, 1, 0), coalesce(${inner.of(expression)}, ${inner.some}))`
+  switch (type.kind) {
+    case 'list': {
+      const inner = orderForm(type.element!, depth + 1)
+      const name = `x${depth}`
+      return {
+        of: (expression) => `transform(${expression}, ${name} -> ${flagged(inner, name)})`,
+        some: `ARRAY[ROW(1, ${inner.some})]`,
+      }
+    }
+    case 'struct': {
+      const fields = Object.entries(type.fields!).map(([name, field]) => ({
+        ref: `.${quoted(name)}`,
+        inner: orderForm(field, depth),
+      }))
+      const parts = (expression: string) =>
+        fields.map(({ ref, inner }) => flagged(inner, `${expression}${ref}`)).join(', ')
+      return {
+        of: (expression) => `IF(${expression} IS NOT NULL, ROW(${parts(expression)}))`,
+        some: `ROW(${fields.map(({ inner }) => `ROW(1, ${inner.some})`).join(', ')})`,
+      }
+    }
+    case 'map':
+    case 'json':
+      return { of: (expression) => jsonText(expression, type), some: `''` }
+    case 'other':
+      return { of: (expression) => `CAST(${expression} AS VARCHAR)`, some: `''` }
+    case 'uuid':
+    case 'text':
+    case 'enum':
+      return { of: (expression) => key(expression, type), some: `''` }
+    case 'boolean':
+      return { of: (expression) => expression, some: 'false' }
+    case 'bytes':
+      return { of: (expression) => expression, some: `X''` }
+    case 'date':
+    case 'timestamp':
+    case 'timestampNs':
+    case 'timestampTz':
+      return { of: (expression) => expression, some: `CAST('1970-01-01 00:00:00' AS ${type.text})` }
+    default:
+      return { of: (expression) => expression, some: `CAST(0 AS ${type.text})` }
+  }
+}
+
+/** JSON has no bytes: of maps that hold some, only the size is told apart. */
+function jsonText(expression: string, type: SqlType): string {
+  const holdsOther = [type.key, type.value].some(
+    (inner) => inner?.kind === 'bytes' || inner?.kind === 'other',
+  )
+  return holdsOther
+    ? `CAST(cardinality(${expression}) AS VARCHAR)`
+    : `json_format(CAST(${expression} AS JSON))`
+}
+
+type Cast = SqlDialect['cast']
+
+function castWith(typeFor: (type: FeastType) => SqlType, timestamp: (micros: string) => string): Cast {
+  const cast: Cast = (expression, from, to) => {
+    if (to.valueType === 'INVALID' || from.kind === 'null') return expression
+    const target = typeFor(to)
+    if (target.text === from.text) return expression
+    switch (target.kind) {
+      case 'int32':
+      case 'int64':
+        return integer(expression, from, target)
+      case 'float':
+      case 'double':
+        return isNumber(from) ? `CAST(${expression} AS ${target.text})` : undefined
+      case 'boolean':
+        return isInteger(from) ? `CAST(${expression} AS BOOLEAN)` : undefined
+      case 'bytes':
+        return isText(from) ? `to_utf8(${plainText(expression, from)})` : undefined
+      case 'timestamp':
+        return time(expression, from, target, timestamp)
+      case 'list':
+        return list(expression, from, to, cast)
+      case 'struct':
+        return struct(expression, from, to, target, cast)
+      case 'map':
+        return map(expression, from, target)
+      default:
+        return text(expression, from, to)
+    }
+  }
+  return cast
+}
+
+function isNumber(type: SqlType): boolean {
+  return isInteger(type) || ['float', 'double', 'decimal', 'boolean'].includes(type.kind)
+}
+
+/** Whole numbers that pandas kept as floats because of nulls come back whole; a fraction is an error, not a guess. */
+function integer(expression: string, from: SqlType, target: SqlType): string | undefined {
+  if (isInteger(from) || from.kind === 'boolean') return `CAST(${expression} AS ${target.text})`
+  if (!isNumber(from)) return undefined
+  const complaint = textLiteral(`${expression.replace(/^s\./, '')} is not a whole number: `)
+  const failing = `CAST(concat(${complaint}, CAST(${expression} AS VARCHAR)) AS ${target.text})`
+  const whole = `CASE WHEN ${expression} = truncate(${expression}) THEN CAST(${expression} AS ${target.text}) ELSE ${failing} END`
+  if (from.kind === 'decimal') return `CASE WHEN ${expression} IS NOT NULL THEN ${whole} END`
+  return `CASE WHEN NOT is_nan(${expression}) THEN ${whole} END`
+}
+
+function time(
+  expression: string,
+  from: SqlType,
+  target: SqlType,
+  timestamp: (micros: string) => string,
+): string | undefined {
+  if (isInteger(from)) return timestamp(`CAST(${expression} AS BIGINT) * 1000000`)
+  // Fewer digits, no zone: nothing to floor.
+  const isCoarser = from.kind === 'timestamp' && digitsOf(from) <= digitsOf(target)
+  if (from.kind === 'date' || isCoarser) return `CAST(${expression} AS ${target.text})`
+  const at = micros(expression, from)
+  return at === undefined ? undefined : timestamp(at)
+}
+
+function list(expression: string, from: SqlType, to: FeastType, cast: Cast): string | undefined {
+  if (from.kind !== 'list') return undefined
+  const element = listElementOf(to)
+  if (element === undefined) return expression
+  // Named by how deep it stands, so that an inner list's element is not the outer's.
+  const name = `y${depthOf(from)}`
+  const inner = cast(name, from.element!, element)
+  if (inner === undefined) return undefined
+  return inner === name ? expression : `transform(${expression}, ${name} -> ${inner})`
+}
+
+function depthOf(type: SqlType): number {
+  return type.element ? 1 + depthOf(type.element) : 0
+}
+
+/** Trino casts rows by position; fields here go by name. */
+function struct(
+  expression: string,
+  from: SqlType,
+  to: FeastType,
+  target: SqlType,
+  cast: Cast,
+): string | undefined {
+  if (isText(from)) return expression
+  if (from.kind !== 'struct') return undefined
+  const parts = Object.entries(to.fields ?? {}).map(([name, type]) => {
+    const field = from.fields![name]
+    return field === undefined ? 'NULL' : cast(`${expression}.${quoted(name)}`, field, type)
+  })
+  if (parts.includes(undefined)) return undefined
+  return `IF(${expression} IS NOT NULL, CAST(ROW(${parts.join(', ')}) AS ${target.text}))`
+}
+
+/** A map's values carry no declared type; they stay as they are. Text is read as JSON when it becomes a cell. */
+function map(expression: string, from: SqlType, target: SqlType): string | undefined {
+  if (from.kind === 'struct' || isText(from)) return expression
+  if (from.kind !== 'map') return undefined
+  return from.key!.kind === 'text' ? expression : `CAST(${expression} AS ${target.text})`
+}
+
+function text(expression: string, from: SqlType, to: FeastType): string | undefined {
+  if (from.kind === 'bytes') return undefined
+  if (to.valueType === 'STRUCT' || to.valueType === 'SCALAR_MAP' || /_(LIST|SET)$/.test(to.valueType)) {
+    return ['map', 'struct', 'list', 'text', 'json'].includes(from.kind) ? expression : undefined
+  }
+  if (['list', 'struct', 'map'].includes(from.kind)) {
+    return to.valueType === 'JSON' || to.valueType === 'STRING'
+      ? `json_format(CAST(${expression} AS JSON))`
+      : undefined
+  }
+  if (isTimestamp(from) && to.valueType !== 'STRING') return undefined
+  return isText(from) ? plainText(expression, from) : `CAST(${expression} AS VARCHAR)`
+}
+
+function plainText(expression: string, from: SqlType): string {
+  return from.kind === 'json' ? `json_format(${expression})` : `CAST(${expression} AS VARCHAR)`
+}

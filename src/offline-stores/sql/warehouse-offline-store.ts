@@ -1,0 +1,211 @@
+import type { AwsSettings } from '../../core/aws-settings.js'
+import type { ColumnBatch } from '../../core/cell.js'
+import type { BatchSource } from '../../core/data-source.js'
+import { type Field, field } from '../../core/field.js'
+import { type FeastType, Int64 } from '../../core/value-type.js'
+import { readRows, writeBatches } from '../index.js'
+import type {
+  EntityRows,
+  HistoricalQuery,
+  OfflineStore,
+  PersistOptions,
+  PullJob,
+  PullQuery,
+  RetrievalJob,
+} from '../offline-store.js'
+import { StagedFiles } from '../staged-files.js'
+import { type HistoricalPlan, historicalPlan } from './historical-plan.js'
+import { allRows, expectedRows, latestRowsInOneScan, skippedRows } from './latest-rows.js'
+import { pulledRows } from './pulled-rows.js'
+import { sideBySide } from './side-by-side.js'
+import { feastTypeOf } from './sql-type.js'
+import type { SqlWarehouse, WarehouseSession } from './sql-warehouse.js'
+import { type PlacedRows, placeBatches, placeQuery } from './warehouse-entity-rows.js'
+import { joinStatements, ORDINAL, type WarehouseStatement } from './warehouse-statement.js'
+
+/** An offline store of any warehouse. @param aws for files at `s3:` URIs */
+export function warehouseOfflineStore(warehouse: SqlWarehouse, aws?: AwsSettings): OfflineStore {
+  const staged = new StagedFiles(aws)
+  return {
+    describe: (source) => describe(warehouse, source),
+    getHistoricalFeatures: (query) => historicalJob(warehouse, query),
+    pull: (query) => pullJob(warehouse, query, staged),
+    write: (source, batches) => warehouse.append(source, batches),
+    stagingLocation: warehouse.stagingLocation,
+    readStaged: (file, fields, signal) => staged.read(file, fields, signal),
+    dropStaged: (prefix) => staged.drop(prefix),
+    async close() {
+      await warehouse.close()
+      await staged.close()
+    },
+  }
+}
+
+async function describe(warehouse: SqlWarehouse, source: BatchSource): Promise<readonly Field[]> {
+  const { columns } = await warehouse.sourceRelation(source)
+  return columns.map(({ name, type }) => field(name, feastTypeOf(type)))
+}
+
+function historicalJob(warehouse: SqlWarehouse, query: HistoricalQuery): RetrievalJob {
+  const prepared = once(() => preparedJoin(warehouse, query))
+  return job({
+    fields: async () => (await prepared()).plan.fields,
+    sql: async () => statementText(warehouse, (await prepared()).plan),
+    async *rows(signal) {
+      const { plan, given } = await prepared()
+      const session = await warehouse.open(signal)
+      try {
+        const rows = given(signal)
+        const placed = rows
+          ? await placeBatches(rows, plan, session, warehouse.dialect)
+          : await placeQuery(plan, session, warehouse.dialect)
+        if (placed.count === 0) return
+        yield* joined(statementsOf(warehouse, plan, placed), plan.fields, session)
+      } finally {
+        await session.close()
+      }
+    },
+  })
+}
+
+type Batches = Extract<EntityRows, { kind: 'batches' }>
+
+interface PreparedJoin {
+  readonly plan: HistoricalPlan
+  /** Entity rows that this process holds or reads; undefined when the warehouse makes them itself. */
+  given(signal: AbortSignal | undefined): Batches | undefined
+}
+
+type EntitySql = Extract<EntityRows, { kind: 'sql' }>
+
+async function preparedJoin(warehouse: SqlWarehouse, query: HistoricalQuery): Promise<PreparedJoin> {
+  const { entityRows } = query
+  const engine = {
+    dialect: warehouse.dialect,
+    sourceRelation: (source: BatchSource) => warehouse.sourceRelation(source),
+    entityRelation: (rows: EntityRows) => warehouse.queryRelation((rows as EntitySql).sql),
+  }
+  if (entityRows.kind !== 'file') {
+    const given = entityRows.kind === 'batches' ? entityRows : undefined
+    return { plan: await historicalPlan(query, engine), given: () => given }
+  }
+  const file = await readRows(entityRows.path, entityRows.format, declaredKeys(query))
+  const given = (signal?: AbortSignal): Batches => ({
+    kind: 'batches',
+    fields: file.fields,
+    batches: file.batches(signal),
+  })
+  return { plan: await historicalPlan({ ...query, entityRows: given() }, engine), given }
+}
+
+function declaredKeys({ views }: HistoricalQuery): ReadonlyMap<string, FeastType> {
+  return new Map(
+    views.flatMap(({ joinKeys }) =>
+      joinKeys.map(({ entityColumn, type }): [string, FeastType] => [entityColumn, type]),
+    ),
+  )
+}
+
+function statementsOf(
+  { dialect, maxStatementBytes }: SqlWarehouse,
+  { views, output }: HistoricalPlan,
+  { sql, span }: Pick<PlacedRows, 'sql' | 'span'>,
+): readonly WarehouseStatement[] {
+  return joinStatements({ entityRows: sql, views, output, span }, dialect, maxStatementBytes)
+}
+
+function joined(
+  statements: readonly WarehouseStatement[],
+  fields: readonly Field[],
+  session: WarehouseSession,
+): AsyncIterable<ColumnBatch> {
+  const parts = statements.map(({ sql, outputs }) => ({
+    positions: [undefined, ...outputs],
+    batches: session.stream({
+      sql,
+      fields: [field(ORDINAL, Int64), ...outputs.map((position) => fields[position]!)],
+      orderBy: ORDINAL,
+    }),
+  }))
+  return sideBySide(fields, parts)
+}
+
+function statementText(warehouse: SqlWarehouse, plan: HistoricalPlan): string {
+  const given = {
+    sql: plan.stage(plan.entity.sql ?? 'given_rows'),
+    span: { start: undefined, end: undefined },
+  }
+  return statementsOf(warehouse, plan, given)
+    .map(({ sql }) => sql)
+    .join(';\n')
+}
+
+function pullJob(warehouse: SqlWarehouse, query: PullQuery, staged: StagedFiles): PullJob {
+  const prepared = once(async () => {
+    const { rows, fields } = await pulledRows(warehouse, query)
+    const statement = query.latest ? latestRowsInOneScan : allRows
+    return { rows, fields, sql: statement(rows, warehouse.dialect) }
+  })
+  const counted = async (count: typeof skippedRows, signal: AbortSignal | undefined) => {
+    const { rows } = await prepared()
+    const session = await warehouse.open(signal)
+    try {
+      return Number((await session.numbers(count(rows)))[0])
+    } finally {
+      await session.close()
+    }
+  }
+  async function* rows(signal?: AbortSignal): AsyncGenerator<ColumnBatch> {
+    const { sql, fields } = await prepared()
+    const session = await warehouse.open(signal)
+    try {
+      yield* session.stream({ sql, fields })
+    } finally {
+      await session.close()
+    }
+  }
+  const base = job({
+    fields: async () => (await prepared()).fields,
+    sql: async () => (await prepared()).sql,
+    rows,
+  })
+  return {
+    ...base,
+    async stage(prefix, options) {
+      const { sql, fields } = await prepared()
+      if (warehouse.unload)
+        return { fields, skipped: undefined, ...(await warehouse.unload(sql, fields, prefix, options)) }
+      await staged.drop(prefix)
+      const copy = (path: string) => base.persist(path, options.signal ? { signal: options.signal } : {})
+      const file = await staged.put(`${prefix}00000.parquet`, copy, options.signal)
+      const skipped = await counted(skippedRows, options.signal)
+      return { fields, files: file === undefined ? [] : [file], cost: undefined, skipped }
+    },
+    skippedRows: (signal) => counted(skippedRows, signal),
+    expectedRows: (signal) => counted(expectedRows, signal),
+  }
+}
+
+interface Rows {
+  fields(): Promise<readonly Field[]>
+  sql(): Promise<string>
+  rows(signal?: AbortSignal): AsyncIterable<ColumnBatch>
+}
+
+function job({ fields, sql, rows }: Rows): RetrievalJob {
+  return {
+    fields,
+    sql,
+    batches: rows,
+    persist: async (path: string, options: PersistOptions = {}) =>
+      writeBatches(path, await fields(), rows(options.signal), options),
+  }
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => {
+    made ??= make()
+    return made
+  }
+}
