@@ -1,5 +1,6 @@
 import type { RecordKind } from '../core/definition.js'
 import type { CliContext } from './cli-context.js'
+import { REGISTRY_COMMANDS } from './registry-commands.js'
 
 /** One command as data: its help is made without loading its code. */
 export interface CommandSpec {
@@ -84,6 +85,7 @@ export const GROUPS: Readonly<Record<string, string>> = {
   features: 'List and describe features',
   offline: 'Work with the offline store',
   generate: 'Write code from the registry',
+  registry: 'Move the registry',
 }
 
 function objectCommands({ command, kind, noun }: (typeof OBJECT_GROUPS)[number]): readonly CommandSpec[] {
@@ -415,7 +417,7 @@ const LOOK: readonly CommandSpec[] = [
   },
 ]
 
-export const COMMANDS: readonly CommandSpec[] = [...START, ...DEFINE, ...MOVE, ...LOOK]
+export const COMMANDS: readonly CommandSpec[] = [...START, ...DEFINE, ...MOVE, ...LOOK, ...REGISTRY_COMMANDS]
 
 function readCount(text: string): number {
   if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text)

@@ -299,6 +299,16 @@ const CATALOGUE = {
     ({ path, tables }: { path: string; tables: readonly string[] }) =>
       `The registry at ${path} lacks the tables ${tables.join(', ')}, and schema_mode is "verify". Make them with \`feast apply\` under schema_mode "auto".`,
   ),
+  REGISTRY_NOT_EMPTY: kind(
+    { http: 409, grpc: 'ALREADY_EXISTS', feast: 'FeastError', retry: false },
+    ({ path, records }: { path: string; records: number }) =>
+      `The registry at ${path} holds ${records} records. Nothing was written; --overwrite replaces them.`,
+  ),
+  REGISTRY_COPY_DIFFERS: kind(
+    broken,
+    ({ path, record }: { path: string; record: string | undefined }) =>
+      `The copy at ${path} is not what was copied${record === undefined ? '' : `: it differs in "${record}"`}. Somebody else may have written to it; the source is as it was. Copy again with --overwrite.`,
+  ),
   RECORD_UNREADABLE: kind(
     broken,
     ({ kind: what, name, project, why }: { kind: string; name: string; project: string; why: string }) =>

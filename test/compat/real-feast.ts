@@ -81,6 +81,12 @@ function findPython(): { readonly python: string } | { readonly missing: string 
     : { missing: `Feast ${FEAST_VERSION} is wanted, found ${found || 'none'}; ${mend}` }
 }
 
+/** Whether that Python has a package which only some suites want. */
+export function feastPythonHas(module: string): boolean {
+  const found = findPython()
+  return 'python' in found && spawnSync(found.python, ['-c', `import ${module}`]).status === 0
+}
+
 /**
  * A suite against real Python Feast. Where there is none, its tests are reported as skipped, by name, and the
  * reason is part of the name.

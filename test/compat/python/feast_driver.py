@@ -49,6 +49,7 @@ from feast.type_map import python_values_to_proto_values
 from feast.value_type import ValueType
 
 from permission_ops import *
+from sql_registry_ops import *
 
 UTC = datetime.timezone.utc
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=UTC)
