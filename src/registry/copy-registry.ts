@@ -3,7 +3,7 @@ import { decodeInfraTables } from '../codec/definitions/infra.js'
 import { decodeMessage } from '../codec/proto.js'
 import { type RecordKind, type RegistryRecord, recordKeyText } from '../core/definition.js'
 import { feastError, isFeastError } from '../core/errors.js'
-import { createRegistry } from './registry.js'
+import { createRegistry, KIND_TEXTS } from './registry.js'
 import type { RegistryContents, RegistryStore } from './registry-store.js'
 
 export interface CopyReport {
@@ -51,7 +51,7 @@ export async function copyRegistry(
   }
   return {
     projects: registry.projects,
-    records: countsByKind(records.values()),
+    records: countsByKind([...records.values()]),
     replaced: held.length,
     sourceChanged: await from.changedSince(source.version),
   }
@@ -71,10 +71,10 @@ async function readIfAny(store: RegistryStore): Promise<RegistryContents | undef
   }
 }
 
-function countsByKind(records: Iterable<RegistryRecord>): CopyReport['records'] {
-  const counts: Partial<Record<RecordKind, number>> = {}
-  for (const { kind } of records) counts[kind] = (counts[kind] ?? 0) + 1
-  return counts
+function countsByKind(records: readonly RegistryRecord[]): CopyReport['records'] {
+  const kinds = Object.keys(KIND_TEXTS) as readonly RecordKind[]
+  const counts = kinds.map((kind) => [kind, records.filter((record) => record.kind === kind).length] as const)
+  return Object.fromEntries(counts.filter(([, count]) => count > 0))
 }
 
 /** Byte for byte, but for what a table keeps in columns: times of versions in seconds, infra by project. */

@@ -39,7 +39,7 @@ async function printReport({ projects, records, replaced }: Report, to: string):
   const counts = Object.entries(records)
   for (const [kind, count] of counts) print(`${KIND_TEXTS[kind as keyof typeof records]}: ${count}`)
   const total = counts.reduce((sum, [, count]) => sum + count, 0)
-  print(`Copied and compared ${total} records of ${projects.length} projects to ${to}.`)
+  print(`Copied and compared ${total} records to ${to}. Projects: ${projects.join(', ') || 'none'}.`)
 }
 
 /** Relative paths start from the feature repo, as in feature_store.yaml. */
