@@ -1,5 +1,6 @@
 import type { RecordKind } from '../core/definition.js'
 import type { CliContext } from './cli-context.js'
+import { MODEL_COMMANDS } from './model-commands.js'
 import { REGISTRY_COMMANDS } from './registry-commands.js'
 
 /** One command as data: its help is made without loading its code. */
@@ -86,6 +87,7 @@ export const GROUPS: Readonly<Record<string, string>> = {
   offline: 'Work with the offline store',
   generate: 'Write code from the registry',
   registry: 'Move the registry',
+  models: 'Register, approve, deploy and look into models',
 }
 
 function objectCommands({ command, kind, noun }: (typeof OBJECT_GROUPS)[number]): readonly CommandSpec[] {
@@ -417,7 +419,14 @@ const LOOK: readonly CommandSpec[] = [
   },
 ]
 
-export const COMMANDS: readonly CommandSpec[] = [...START, ...DEFINE, ...MOVE, ...LOOK, ...REGISTRY_COMMANDS]
+export const COMMANDS: readonly CommandSpec[] = [
+  ...START,
+  ...DEFINE,
+  ...MOVE,
+  ...LOOK,
+  ...REGISTRY_COMMANDS,
+  ...MODEL_COMMANDS,
+]
 
 function readCount(text: string): number {
   if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text)

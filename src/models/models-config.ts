@@ -2,6 +2,7 @@ import { isAbsolute, resolve } from 'node:path'
 import { z } from 'zod'
 import type { RepoConfig, StoreBlock } from '../config/repo-config.js'
 import { parseStoreBlock } from '../config/store-block.js'
+import { DEFAULT_INFERENCE, type InferenceSettings } from './model-host.js'
 
 /** A model's name: part of paths, of object URIs and of metric labels. */
 export const MODEL_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/
@@ -56,6 +57,17 @@ const logging = z.strictObject({
   redact: z.array(z.string()).default([]),
 })
 
+const inference = z
+  .strictObject({
+    /** Threads of each version. */
+    workers: count.default(DEFAULT_INFERENCE.workers),
+    queue_limit: count.default(DEFAULT_INFERENCE.queueLimit),
+    timeout_ms: positive.default(DEFAULT_INFERENCE.timeoutMs),
+    intra_op_threads: count.default(DEFAULT_INFERENCE.intraOpThreads),
+    max_model_bytes: count.default(DEFAULT_INFERENCE.maxModelBytes),
+  })
+  .prefault({})
+
 const schema = z.strictObject({
   registry,
   approval: z
@@ -69,6 +81,7 @@ const schema = z.strictObject({
   /** A version becomes champion when it is approved. */
   deploy_on_approval: z.boolean().default(false),
   poll_interval_s: positive.default(30),
+  inference,
   logging: logging.optional(),
   serve: z.record(z.string().regex(MODEL_NAME), serve).default({}),
 })
@@ -85,7 +98,17 @@ export function modelsConfig({ models = NO_BLOCK }: Pick<RepoConfig, 'models'>):
   return parseStoreBlock(models, schema)
 }
 
-/** What an alias without settings gets. */
+export function inferenceSettings({ inference }: ModelsConfig): InferenceSettings {
+  return {
+    workers: inference.workers,
+    queueLimit: inference.queue_limit,
+    timeoutMs: inference.timeout_ms,
+    intraOpThreads: inference.intra_op_threads,
+    maxModelBytes: inference.max_model_bytes,
+  }
+}
+
+/** What a model without settings gets. */
 export const DEFAULT_SERVE: ServeConfig = serve.parse({})
 
 /** URIs stand as they are, paths start at the feature repo. Never ends in a slash. */

@@ -32,8 +32,8 @@ export async function startListening(options: ListenOptions): Promise<ListeningS
     port,
     maxConnections: MAX_CONNECTIONS,
     stopping: () => isStopping,
-  }).catch((error) => {
-    parts.close()
+  }).catch(async (error) => {
+    await parts.close()
     throw listenError(error, host, port, '--address')
   })
   return {
@@ -44,7 +44,7 @@ export async function startListening(options: ListenOptions): Promise<ListeningS
       grpc.announceEnd()
       await new Promise((resolve) => setTimeout(resolve, FAREWELL_MS))
       await grpc.close(DRAIN_SECONDS * 1000)
-      parts.close()
+      await parts.close()
       await store.close()
     },
   }

@@ -83,9 +83,9 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   })
   let metricsServer: Server | undefined
   let grpc: GrpcServer | undefined
-  const close = () => {
+  const close = async () => {
     metricsServer?.close()
-    parts.close()
+    await parts.close()
   }
   try {
     if (options.metricsPort !== undefined) {
@@ -96,7 +96,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     })
     grpc = await grpcBeside(options, shared)
   } catch (error) {
-    close()
+    await close()
     await app.close()
     throw error
   }
@@ -114,7 +114,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     await Promise.all([app.close(), grpc?.close(drainMs)])
     clearTimeout(late)
     await jobs.stop()
-    close()
+    await close()
     await store.close()
   })
   const { port: listening } = app.server.address() as AddressInfo

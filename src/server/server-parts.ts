@@ -1,6 +1,7 @@
 import { messageOf } from '../core/errors.js'
 import type { Logger } from '../core/logger.js'
 import type { FeatureStore } from '../feature-store/feature-store.js'
+import type { Models } from '../models/open-models.js'
 import { Admission } from './admission.js'
 import type { AccessControl } from './auth/access-control.js'
 import type { ServerMetrics } from './http/server-metrics.js'
@@ -28,7 +29,9 @@ export interface ServerParts {
   readonly tracer: RequestTracer | undefined
   readonly access: AccessControl | undefined
   readonly readiness: Readiness
-  close(): void
+  /** None without a `models` block. */
+  readonly models: Models | undefined
+  close(): Promise<void>
 }
 
 /** @throws REGISTRY_NOT_FOUND, REGISTRY_UNREADABLE, and CONFIG_INVALID for the auth block */
@@ -44,6 +47,7 @@ export async function openServerParts(store: FeatureStore, log: ServerLog): Prom
   const metrics = createServerMetrics(store, admission)
   const tracer = await openTracer(store.config.onlineStore?.type ?? 'none')
   const access = await openAccessControl(store, log.logger)
+  const models = await modelsOf(store, log.logger)
   return {
     store,
     log,
@@ -52,11 +56,19 @@ export async function openServerParts(store: FeatureStore, log: ServerLog): Prom
     tracer,
     access,
     readiness: new Readiness(store),
-    close() {
+    models,
+    async close() {
+      await models?.close()
       metrics.close()
       tracer?.close()
     },
   }
+}
+
+async function modelsOf(store: FeatureStore, logger: Logger): Promise<Models | undefined> {
+  if (store.config.models === undefined) return undefined
+  const { openModels } = await import('../models/open-models.js')
+  return openModels(store, logger)
 }
 
 /** Opens the online store before the first request comes; a store that is away now may be there later. */

@@ -12,6 +12,8 @@ export interface ModelState {
   readonly aliases: ReadonlyMap<string, AliasState>
   /** Client token → version. */
   readonly tokens: ReadonlyMap<string, number>
+  /** Position of the last entry by which an alias moved, or went. */
+  readonly moves: ReadonlyMap<string, number>
 }
 
 export interface VersionState {
@@ -41,8 +43,6 @@ export interface AliasState {
   readonly weight: number | undefined
   readonly since: string
   readonly by: string
-  /** Position of the entry that set it. */
-  readonly seq: number
   /** Where it pointed before, latest last. */
   readonly past: readonly number[]
 }
@@ -53,6 +53,7 @@ interface Draft {
   versions: Map<number, VersionState>
   aliases: Map<string, AliasState>
   tokens: Map<string, number>
+  moves: Map<string, number>
 }
 
 /** The state after some more entries. */
@@ -63,6 +64,7 @@ export function foldEvents(state: ModelState, events: readonly LoggedEvent[]): M
     versions: new Map(state.versions),
     aliases: new Map(state.aliases),
     tokens: new Map(state.tokens),
+    moves: new Map(state.moves),
   }
   for (const { event } of events) {
     draft.seq = event.seq
@@ -72,7 +74,7 @@ export function foldEvents(state: ModelState, events: readonly LoggedEvent[]): M
 }
 
 export function emptyState(name: string): ModelState {
-  return { name, seq: 0, versions: new Map(), aliases: new Map(), tokens: new Map() }
+  return { name, seq: 0, versions: new Map(), aliases: new Map(), tokens: new Map(), moves: new Map() }
 }
 
 function apply(draft: Draft, event: ModelEvent): void {
@@ -114,7 +116,11 @@ function decide(draft: Draft, event: ModelEvent): void {
   change(draft, event, { status: event.to!, decision: { by, at, comment, seq } })
   if (event.to !== 'revoked') return
   // Nothing may lead to it any more.
-  for (const [alias, { version }] of draft.aliases) if (version === event.version) draft.aliases.delete(alias)
+  for (const [alias, { version }] of draft.aliases) {
+    if (version !== event.version) continue
+    draft.aliases.delete(alias)
+    draft.moves.set(alias, event.seq)
+  }
 }
 
 function change(draft: Draft, { version, seq }: ModelEvent, to: Partial<VersionState>): void {
@@ -124,12 +130,13 @@ function change(draft: Draft, { version, seq }: ModelEvent, to: Partial<VersionS
 
 function point(draft: Draft, event: ModelEvent): void {
   const alias = event.alias!
+  draft.moves.set(alias, event.seq)
   if (event.version === null) {
     draft.aliases.delete(alias)
     return
   }
-  const { version, weight, at: since, by, seq } = event
-  draft.aliases.set(alias, { version, weight, since, by, seq, past: pastOf(draft.aliases.get(alias), event) })
+  const { version, weight, at: since, by } = event
+  draft.aliases.set(alias, { version, weight, since, by, past: pastOf(draft.aliases.get(alias), event) })
   // A canary that became champion is no canary any more.
   if (alias !== CHAMPION || event.action !== 'deploy') return
   for (const [other, { version: shared, weight: share }] of draft.aliases) {

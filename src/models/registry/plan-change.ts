@@ -134,12 +134,11 @@ function deployment(
   }
 }
 
-/** An approval that nobody acted on yet: the champion was last set before it. */
+/** An approval that nobody acted on yet: the champion has not moved since. */
 export function isNewlyApproved(state: ModelState, version: number): boolean {
   const found = state.versions.get(version)
   if (found?.status !== 'approved' || found.isArchived) return false
-  const champion = state.aliases.get(CHAMPION)
-  return champion === undefined || champion.seq < found.decision!.seq
+  return (state.moves.get(CHAMPION) ?? 0) < found.decision!.seq
 }
 
 function rollback(

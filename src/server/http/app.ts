@@ -11,6 +11,7 @@ import {
 import { ERROR_CODE_KEY } from '../../codec/grpc-wire.js'
 import { feastError, isFeastError, messageOf } from '../../core/errors.js'
 import type { FeatureStore } from '../../feature-store/feature-store.js'
+import type { Models } from '../../models/open-models.js'
 import type { Admission } from '../admission.js'
 import type { AccessControl } from '../auth/access-control.js'
 import { requireCallers } from '../auth/http-access.js'
@@ -42,6 +43,7 @@ export interface AppOptions {
   /** None: everybody may do everything. */
   readonly access: AccessControl | undefined
   readonly readiness: Readiness
+  readonly models?: Models | undefined
   readonly tracer?: RequestTracer | undefined
   readonly bodyLimitBytes: number
   readonly timeouts: HttpTimeouts
@@ -109,7 +111,11 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(materializeRoutes, options)
   await app.register(healthRoutes, options)
   await app.register(metricsRoutes, options)
-  await app.register(openapiRoutes)
+  if (options.models !== undefined) {
+    const { modelRoutes } = await import('./routes/models.js')
+    await app.register(modelRoutes, { models: options.models, access: options.access })
+  }
+  await app.register(openapiRoutes, { withModels: options.models !== undefined })
   return app
 }
 

@@ -1,7 +1,13 @@
-type Json = Readonly<Record<string, unknown>>
+export type Json = Readonly<Record<string, unknown>>
+
+/** Routes and schemas of a group of routes that not every server has. */
+export interface OpenapiPart {
+  readonly paths: Json
+  readonly schemas: Json
+}
 
 /** The OpenAPI 3.1 description of the routes. */
-export function openapiDocument(): Json {
+export function openapiDocument(parts: readonly OpenapiPart[] = []): Json {
   return {
     openapi: '3.1.0',
     info: {
@@ -61,11 +67,12 @@ export function openapiDocument(): Json {
           responses: { 200: jsonResponse('OpenAPI 3.1', { type: 'object' }) },
         },
       },
+      ...Object.assign({}, ...parts.map(({ paths }) => paths)),
     },
     // Both: with a token where the server asks for one, else without.
     security: [{}, { token: [] }],
     components: {
-      schemas: SCHEMAS,
+      schemas: Object.assign({}, SCHEMAS, ...parts.map(({ schemas }) => schemas)),
       securitySchemes: {
         token: { type: 'http', scheme: 'bearer', description: 'Where auth is configured' },
       },
@@ -100,7 +107,7 @@ function message(name: string): Json {
   return { 'application/x-protobuf': { schema: { description: `The message feast.serving.${name}` } } }
 }
 
-function operation(summary: string, body: string, responses: Json) {
+export function operation(summary: string, body: string, responses: Json) {
   return {
     summary,
     requestBody: { required: true, content: { 'application/json': { schema: ref(body) } } },
@@ -149,24 +156,24 @@ function materializeOperation(what: string, body: string): Json {
   }
 }
 
-function ref(name: string): Json {
+export function ref(name: string): Json {
   return { $ref: `#/components/schemas/${name}` }
 }
 
-function jsonResponse(description: string, schema: Json) {
+export function jsonResponse(description: string, schema: Json) {
   return { description, content: { 'application/json': { schema } } }
 }
 
-function feastError(description: string): Json {
+export function feastError(description: string): Json {
   return jsonResponse(description, ref('FeastError'))
 }
 
-const STRING: Json = { type: 'string' }
+export const STRING: Json = { type: 'string' }
 const UNAUTHENTICATED: Json = {
   ...jsonResponse('No valid bearer token, where auth is configured', object({ detail: STRING }, ['detail'])),
   headers: { 'WWW-Authenticate': { description: 'Bearer', schema: STRING } },
 }
-const STRINGS: Json = { type: 'array', items: STRING }
+export const STRINGS: Json = { type: 'array', items: STRING }
 const OPTIONAL_STRING: Json = { anyOf: [STRING, { type: 'null' }] }
 const COLUMNS: Json = {
   type: 'object',
@@ -182,7 +189,7 @@ function flag(fallback: boolean, description?: string): Json {
   return { type: 'boolean', default: fallback, ...(description && { description }) }
 }
 
-function object(properties: Json, required: readonly string[] = []): Json {
+export function object(properties: Json, required: readonly string[] = []): Json {
   return { type: 'object', properties, ...(required.length > 0 && { required }) }
 }
 

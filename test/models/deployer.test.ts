@@ -1,0 +1,220 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from '@jest/globals'
+import { silentLogger } from '../../src/core/logger.js'
+import { Deployer } from '../../src/models/deployer.js'
+import { createModelHost, DEFAULT_INFERENCE, type ModelHost } from '../../src/models/model-host.js'
+import { DEFAULT_SERVE, type ServeConfig } from '../../src/models/models-config.js'
+import { LogModelRegistry } from '../../src/models/registry/log-model-registry.js'
+import type { ModelChange } from '../../src/models/registry/model-registry.js'
+import { FileObjectStore } from '../../src/object-stores/file/file-object-store.js'
+import { author, manifestOf } from './model-fixture.js'
+import { linearModel } from './onnx-builder.js'
+
+let folder: string
+let store: FileObjectStore
+let registry: LogModelRegistry
+const open: { host: ModelHost; deployer: Deployer }[] = []
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'feast-deployer-'))
+  store = new FileObjectStore()
+  registry = new LogModelRegistry(store, folder, { approvers: [], four_eyes: false })
+})
+afterEach(async () => {
+  for (const { host, deployer } of open.splice(0)) {
+    await deployer.stop()
+    await host.close()
+  }
+  rmSync(folder, { recursive: true })
+})
+
+/** One server process, as far as models go. */
+async function serve(
+  settings: { deployOnApproval?: boolean; serve?: Partial<ServeConfig>; pollSeconds?: number } = {},
+) {
+  const host = createModelHost({ ...DEFAULT_INFERENCE, workers: 1 })
+  const deployer = new Deployer({
+    registry: new LogModelRegistry(store, folder, registry.rules),
+    host,
+    logger: silentLogger,
+    config: {
+      deploy_on_approval: settings.deployOnApproval ?? false,
+      poll_interval_s: settings.pollSeconds ?? 1000,
+      serve: { m: { ...DEFAULT_SERVE, ...settings.serve } },
+    },
+  })
+  open.push({ host, deployer })
+  await deployer.start()
+  return { host, deployer, score: (version?: string) => scoreOf(host, version) }
+}
+
+/** Of a row with 1 in it: the version's one weight. */
+async function scoreOf(host: ModelHost, version?: string): Promise<number> {
+  const x = { type: 'float32', shape: [1, 1], data: new Float32Array([1]) } as const
+  return host.use('m', version, async (model) => {
+    const { outputs } = await model.infer(new Map([['x', x]]), { timeoutMs: 5000 })
+    return Number(outputs.get('score')!.data[0])
+  })
+}
+
+async function add(weight: number, bytes = linearModel([weight])): Promise<number> {
+  return (await registry.register(manifestOf('m', bytes), bytes, { author: author('anna') })).version
+}
+
+const change = (one: ModelChange) => registry.change('m', one, author('boris'))
+const approve = (version: number) => change({ action: 'approve', version, comment: '' })
+const deploy = (version: number, more: { alias?: string; weight?: number } = {}) =>
+  change({ action: 'deploy', version, alias: 'champion', comment: '', ...more })
+
+it('serves what is deployed, swaps, rolls back, and stops answering with what was revoked', async () => {
+  const { deployer, host, score } = await serve()
+  await add(1)
+  await deployer.refresh()
+  await expect(score()).rejects.toMatchObject({ code: 'MODEL_NOT_SERVED' })
+  await approve(1)
+  await deploy(1)
+  await deployer.refresh()
+  expect(await score()).toBe(1)
+  await add(2)
+  await approve(2)
+  await deploy(2)
+  await deployer.refresh()
+  expect([await score(), host.models()]).toEqual([2, [{ name: 'm', active: '2', versions: ['2'] }]])
+  await change({ action: 'rollback', alias: 'champion', comment: '' })
+  await deployer.refresh()
+  expect(await score()).toBe(1)
+  await change({ action: 'revoke', version: 1, comment: '' })
+  await deployer.refresh()
+  await expect(score()).rejects.toMatchObject({ code: 'MODEL_NOT_SERVED' })
+})
+
+it('acts on an approval once, whoever of several servers is first; a rollback stays', async () => {
+  const servers = await Promise.all([1, 2, 3].map(() => serve({ deployOnApproval: true })))
+  const refresh = () => Promise.all(servers.map(({ deployer }) => deployer.refresh()))
+  for (const version of [1, 2]) {
+    await add(version)
+    await approve(version)
+    await refresh()
+    expect(await Promise.all(servers.map(({ score }) => score()))).toEqual([version, version, version])
+  }
+  const deployments = async () =>
+    (await registry.history('m'))
+      .filter(({ action }) => action === 'deploy')
+      .map(({ by, version }) => [by, version])
+  expect(await deployments()).toEqual([
+    ['system', 1],
+    ['system', 2],
+  ])
+  await change({ action: 'rollback', alias: 'champion', comment: '' })
+  await refresh()
+  await change({ action: 'revoke', version: 2, comment: '' })
+  await refresh()
+  expect(await Promise.all(servers.map(({ score }) => score()))).toEqual([1, 1, 1])
+  expect(await deployments()).toHaveLength(2)
+})
+
+it('finds changes by itself', async () => {
+  const { score } = await serve({ pollSeconds: 0.05 })
+  await add(1)
+  await approve(1)
+  await deploy(1)
+  await expect(until(score)).resolves.toBe(1)
+})
+
+it('a version that cannot be loaded leaves the one before in place, and is tried again', async () => {
+  const { deployer, score } = await serve({ pollSeconds: 0.02 })
+  await add(1)
+  await approve(1)
+  await deploy(1)
+  await deployer.refresh()
+  await add(2)
+  await approve(2)
+  const { manifest } = await registry.version('m', 2)
+  const file = join(folder, `artifacts/sha256-${manifest.artifact.sha256}/model.onnx`)
+  const bytes = linearModel([2])
+  writeFileSync(file, 'half of it')
+  await deploy(2)
+  await deployer.refresh()
+  expect(await score()).toBe(1)
+  expect(deployer.models().get('m')!.failures.get('2')).toContain('not those that were registered')
+  writeFileSync(file, bytes)
+  await expect(
+    until(async () => ((await score()) === 2 ? 2 : Promise.reject(new Error('not yet')))),
+  ).resolves.toBe(2)
+  expect(deployer.models().get('m')!.failures.size).toBe(0)
+})
+
+it('goes on serving while the registry cannot be read', async () => {
+  const { deployer, score } = await serve()
+  await add(1)
+  await approve(1)
+  await deploy(1)
+  await deployer.refresh()
+  const log = join(folder, 'models/m/log/00000004.json')
+  writeFileSync(log, 'no entry')
+  await deployer.refresh()
+  expect(await score()).toBe(1)
+})
+
+it('routes: canary by weight, shadow by config; of the registry’s versions only those that may', async () => {
+  const { deployer } = await serve({ serve: { shadow: ['challenger', 'canary'] } })
+  for (const version of [1, 2, 3]) await add(version)
+  for (const version of [1, 2]) await approve(version)
+  await deploy(1)
+  await deploy(2, { alias: 'canary', weight: 10 })
+  await change({ action: 'set_alias', alias: 'challenger', version: 3, comment: '' })
+  await deployer.refresh()
+  expect(deployer.route('m')).toEqual({
+    champion: '1',
+    canaries: [{ alias: 'canary', version: '2', weight: 10 }],
+    shadows: ['3'],
+    salt: '',
+  })
+  await deploy(2, { alias: 'canary', weight: 0 })
+  await change({ action: 'reject', version: 3, comment: '' })
+  await deployer.refresh()
+  expect(deployer.route('m')).toMatchObject({ champion: '1', canaries: [], shadows: ['2'] })
+})
+
+it('swaps under load: no request fails', async () => {
+  const { deployer, score } = await serve()
+  for (const version of [1, 2]) {
+    await add(version)
+    await approve(version)
+  }
+  await deploy(1)
+  await deployer.refresh()
+  let isDone = false
+  const scores = new Set<number>()
+  let requests = 0
+  const load = Promise.all(
+    [1, 2, 3].map(async () => {
+      while (!isDone) {
+        scores.add(await score())
+        requests++
+      }
+    }),
+  )
+  for (let swap = 0; swap < 8; swap++) {
+    await deploy(1 + ((swap + 1) % 2))
+    await deployer.refresh()
+  }
+  isDone = true
+  await load
+  expect([...scores].sort()).toEqual([1, 2])
+  expect(requests).toBeGreaterThan(8)
+})
+
+async function until<T>(work: () => Promise<T>): Promise<T> {
+  const end = Date.now() + 20_000
+  for (;;) {
+    try {
+      return await work()
+    } catch (error) {
+      if (Date.now() > end) throw error
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+}
