@@ -356,6 +356,17 @@ const CATALOGUE = {
     ({ uri, holder }: { uri: string; holder: string }) =>
       `${uri} is being written by ${holder}; try again shortly.`,
   ),
+  OBJECT_STORE_REFUSED: kind(broken, ({ uri, why }: { uri: string; why: string }) => `${uri}: ${why}.`),
+  OBJECT_STORE_UNAVAILABLE: kind(
+    unavailable,
+    ({ uri, host, why }: { uri: string; host: string; why: string }) =>
+      `${uri}: ${host} does not answer: ${why}. Whether a write got through is not known; look before it is repeated.`,
+  ),
+  OBJECT_STORE_UNSAFE: kind(
+    broken,
+    ({ uri, host }: { uri: string; host: string }) =>
+      `${uri}: ${host} writes an object whatever If-Match and If-None-Match say, so that two writers could undo each other. Nothing was written; use a store that keeps to conditions, such as S3, MinIO or Ceph.`,
+  ),
   ONLINE_STORE_UNAVAILABLE: kind(
     unavailable,
     ({ store, why }: { store: string; why: string }) => `The online store ${store} does not answer: ${why}`,
