@@ -22,3 +22,8 @@ export const DEFAULT_AWS: AwsSettings = {
 export function awsClientOptions({ region, endpoint, profile }: AwsSettings) {
   return { ...(region && { region }), ...(endpoint && { endpoint }), ...(profile && { profile }) }
 }
+
+/** Called before the first AWS client: each would say on stderr which releases of Node its later versions leave out. */
+export function quietAwsSdk(): void {
+  process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true'
+}

@@ -106,7 +106,8 @@ const CATALOGUE = {
   ),
   TRAINING_RUN_NOT_FOUND: kind(
     notFound('FeastObjectNotFoundException'),
-    ({ run }: { run: string }) => `There is no run "${run}"; \`feast pipeline list\` shows those that there are.`,
+    ({ run }: { run: string }) =>
+      `There is no run "${run}"; \`feast pipeline list\` shows those that there are.`,
   ),
 
   // Asked by somebody who may not.
@@ -497,10 +498,7 @@ const CATALOGUE = {
     { http: 409, grpc: 'ALREADY_EXISTS', feast: 'FeastError', retry: false },
     ({ run, why }: { run: string; why: string }) => `Run "${run}" ${why}.`,
   ),
-  TRAINING_FAILED: kind(
-    broken,
-    ({ what, why }: { what: string; why: string }) => `${what} failed: ${why}`,
-  ),
+  TRAINING_FAILED: kind(broken, ({ what, why }: { what: string; why: string }) => `${what} failed: ${why}`),
   PORT_IN_USE: kind(
     broken,
     ({ host, port, flag = '--port' }: { host: string; port: number; flag?: string }) =>

@@ -68,6 +68,7 @@ export class AwsEmulator {
     })
   })
   readonly #faults: (Fault & { seen: number; done: number })[] = []
+  readonly #watchers: ((request: EmulatedRequest) => unknown)[] = []
   /** In the order they came; named as faults match them. */
   readonly calls: string[] = []
 
@@ -97,6 +98,11 @@ export class AwsEmulator {
     return this.calls.filter((call) => match.test(call)).length
   }
 
+  /** Shows each request that comes from now on. */
+  watch(look: (request: EmulatedRequest) => unknown): void {
+    this.#watchers.push(look)
+  }
+
   fail(fault: Fault): void {
     this.#faults.push({ ...fault, seen: 0, done: 0 })
   }
@@ -109,6 +115,7 @@ export class AwsEmulator {
 
   async #answer(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
     const request = await received(incoming)
+    for (const look of this.#watchers) look(request)
     const service = this.services.find((candidate) => candidate.matches(request))
     const call = service?.callOf?.(request) ?? (request.target || `${request.method} ${pathOf(request)}`)
     this.calls.push(call)

@@ -142,7 +142,7 @@ describe('registry file', () => {
   })
 
   it.each([
-    ['s3://bucket/registry.db', 'file', '"s3" is not a store'],
+    ['gs://bucket/registry.db', 'file', '"gs" is not a store'],
     ['registry.db', 'remote', '"remote" is not a store'],
   ])('%s of type %s is refused by name', async (path, type, message) => {
     await expect(open(path, type)).rejects.toMatchObject({

@@ -1,5 +1,5 @@
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3'
-import type { AwsSettings } from '../../core/aws-settings.js'
+import { type AwsSettings, quietAwsSdk } from '../../core/aws-settings.js'
 
 /** Tries of one request; the SDK waits longer before each. */
 const ATTEMPTS = 5
@@ -14,6 +14,7 @@ export interface S3Connection {
 }
 
 export async function connectToS3(aws: AwsSettings): Promise<S3Connection> {
+  quietAwsSdk()
   const config = configOf(aws)
   const { region, endpoint } = await foundBySdk(config)
   const url = aws.endpoint ?? endpoint

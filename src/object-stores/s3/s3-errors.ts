@@ -33,7 +33,9 @@ export function s3Problem(error: unknown, place: S3Place, customHost: string | u
   return feastError('OBJECT_STORE_REFUSED', { uri, why: reasonOf(error, place, host) }, error)
 }
 
-const NO_ANSWER = /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)/
+/** Codes of Node, and the texts of bodies that ended early or do not add up. */
+const NO_ANSWER =
+  /\b(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)|aborted|premature|hang up|checksum mismatch/i
 
 function isTransient(error: unknown): boolean {
   const { code = '', name = '' } = error as S3Error
@@ -41,11 +43,7 @@ function isTransient(error: unknown): boolean {
   if (status === 501) return false
   if (status !== undefined && status >= 400)
     return status >= 500 || status === 429 || /SlowDown|Thrott/.test(name)
-  return NO_ANSWER.test(code) || /Timeout/.test(name) || isBrokenBody(error)
-}
-
-function isBrokenBody(error: unknown): boolean {
-  return /aborted|premature|socket hang up|checksum mismatch/i.test(messageOf(error))
+  return /Timeout/.test(name) || NO_ANSWER.test(`${code} ${messageOf(error)}`)
 }
 
 function reasonOf(error: unknown, { bucket, key }: S3Place, host: string): string {

@@ -69,6 +69,7 @@ export class FileRegistryStore implements RegistryStore {
 
   async close(): Promise<void> {
     this.#last = undefined
+    await this.#objects.close()
   }
 
   async #bytesAt(version: string): Promise<Buffer> {
@@ -99,6 +100,7 @@ export class FileRegistryStore implements RegistryStore {
     if (isFeastError(error, 'OBJECT_LOCKED')) {
       return feastError('REGISTRY_LOCKED', { path, ...(error.details as { holder: string }) }, error)
     }
+    if (isFeastError(error)) return error
     return feastError('REGISTRY_WRITE_FAILED', { path, why: messageOf(error) }, error)
   }
 }
