@@ -1,11 +1,12 @@
 import { ByteWriter } from '../codec/byte-writer.js'
 import { encodeValue, valueEncoder } from '../codec/value.js'
 import type { Cell } from '../core/cell.js'
+import { FIELD_STATUSES } from '../core/field-status.js'
 import type { OnlineRow } from '../online-stores/online-row.js'
 import { protoNames } from './answer-names.js'
-import { MIXED, type OnDemandColumn, PRESENT, type StoredColumn } from './field-status.js'
+import { type ComputedCells, MIXED, PRESENT } from './field-status.js'
 import type { OnlineAnswer } from './online-answer.js'
-import { timeCell } from './online-plan.js'
+import { type CellPlace, timeCell } from './online-plan.js'
 import type { EchoedColumn } from './online-read.js'
 
 /** Answers are written here one after another, so that none pays for a buffer that grows. */
@@ -27,18 +28,15 @@ export function writeProtoResponse(answer: OnlineAnswer, includeViewVersions: bo
   return scratch.copy()
 }
 
-/** Where in the answer a piece stands that other columns have as well: copying it costs less than writing it. */
-type Piece = { readonly start: number; readonly end: number }
-
 class ProtoResponse {
   readonly #out: ByteWriter
   readonly #answer: OnlineAnswer
   readonly #rowCount: number
   /** Statuses of a column: tag, length, a byte per row. */
   readonly #statusesBytes: number
-  readonly #statuses: (Piece | undefined)[] = []
-  /** By group and view. */
+  /** By group and view: the times of its columns; and by status as well, all that follows their values. */
   readonly #times: (Piece | undefined)[][]
+  readonly #ends: (Piece | undefined)[][]
 
   constructor(out: ByteWriter, answer: OnlineAnswer) {
     this.#out = out
@@ -46,10 +44,11 @@ class ProtoResponse {
     this.#rowCount = answer.rows.rowCount
     this.#statusesBytes = fieldBytes(this.#rowCount)
     this.#times = answer.plan.groups.map(() => [])
+    this.#ends = answer.plan.groups.map(() => [])
   }
 
   write(versions: Buffer): void {
-    const { plan, rows, outputs } = this.#answer
+    const { plan, rows, computed } = this.#answer
     const echoedNames = protoNames(rows.echoed.map(({ name }) => name))
     const namesBytes = echoedNames.length + plan.names.proto.length
     this.#tag(METADATA, fieldBytes(namesBytes) + versions.length)
@@ -58,28 +57,43 @@ class ProtoResponse {
     this.#out.slice(plan.names.proto, 0, plan.names.proto.length)
     this.#out.slice(versions, 0, versions.length)
     for (const column of rows.echoed) this.#echoed(column)
-    outputs.forEach((output, index) => {
-      if (output.kind === 'stored') this.#stored(output, index)
-      else this.#computed(output, index)
-    })
+    const { outputs } = plan
+    for (let index = 0; index < outputs.length; index++) {
+      const output = outputs[index]!
+      if (output.kind === 'stored') this.#stored(output.cell, index)
+      else this.#computed(computed[index]!, index)
+    }
   }
 
-  #stored({ place, rows: { rows, rowOf } }: StoredColumn, index: number): void {
+  #stored(place: CellPlace, index: number): void {
+    const { rows, rowOf } = this.#answer.rows.groups[place.group]!
     const cell = 2 * place.cell
     const time = 2 * timeCell(this.#answer.plan, place)
+    const status = this.#answer.statuses.common[index]!
+    const ends = this.#ends[place.group]!
+    const endAt = place.view * FIELD_STATUSES.length + status
+    const end = status === MIXED ? undefined : ends[endAt]
+    if (end !== undefined) {
+      this.#tag(RESULTS, cellsBytes(rows, rowOf, cell, this.#rowCount) + end.end - end.start)
+      this.#cells(VALUES, rows, rowOf, cell)
+      this.#out.repeat(end.start, end.end)
+      return
+    }
     const times = this.#times[place.group]!
     const written = times[place.view]
-    let bytes =
-      this.#statusesBytes +
-      (written ? written.end - written.start : cellsBytes(rows, rowOf, time, this.#rowCount))
-    bytes += cellsBytes(rows, rowOf, cell, this.#rowCount)
-    this.#tag(RESULTS, bytes)
+    const timesBytes = written ? written.end - written.start : cellsBytes(rows, rowOf, time, this.#rowCount)
+    this.#tag(RESULTS, cellsBytes(rows, rowOf, cell, this.#rowCount) + this.#statusesBytes + timesBytes)
     this.#cells(VALUES, rows, rowOf, cell)
+    const start = this.#out.length
     this.#outputStatuses(index)
-    times[place.view] = this.#once(written, () => this.#cells(EVENT_TIMESTAMPS, rows, rowOf, time))
+    const timesStart = this.#out.length
+    if (written !== undefined) this.#out.repeat(written.start, written.end)
+    else this.#cells(EVENT_TIMESTAMPS, rows, rowOf, time)
+    times[place.view] = { start: timesStart, end: this.#out.length }
+    if (status !== MIXED) ends[endAt] = { start, end: this.#out.length }
   }
 
-  #computed({ cells }: OnDemandColumn, index: number): void {
+  #computed(cells: ComputedCells, index: number): void {
     this.#resultHead(cells)
     for (const cell of cells) this.#field(VALUES, cell ?? NONE, 0, cell?.length ?? 0)
     this.#outputStatuses(index)
@@ -122,10 +136,8 @@ class ProtoResponse {
   }
 
   #sameStatuses(status: number): void {
-    this.#statuses[status] = this.#once(this.#statuses[status], () => {
-      this.#tag(STATUSES, this.#rowCount)
-      for (let row = 0; row < this.#rowCount; row++) this.#out.byte(status)
-    })
+    this.#tag(STATUSES, this.#rowCount)
+    for (let row = 0; row < this.#rowCount; row++) this.#out.byte(status)
   }
 
   /** The epoch is a Timestamp without bytes. */
@@ -155,17 +167,10 @@ class ProtoResponse {
     for (let from = start; from < end; from++) to[at++] = bytes[from]!
     out.length = at
   }
-
-  #once(written: Piece | undefined, write: () => void): Piece {
-    if (written === undefined) {
-      const start = this.#out.length
-      write()
-      return { start, end: this.#out.length }
-    }
-    this.#out.repeat(written.start, written.end)
-    return written
-  }
 }
+
+/** Where in the answer a piece stands that other columns have as well: copying it costs less than writing it. */
+type Piece = { readonly start: number; readonly end: number }
 
 const NONE = Buffer.alloc(0)
 
