@@ -2,6 +2,7 @@ import { feastError } from '../core/errors.js'
 import type { RowFunction } from '../core/on-demand-feature-view.js'
 import type { OnlineStore } from '../online-stores/online-store.js'
 import type { Registry } from '../registry/registry.js'
+import { type AnswerBuffer, writeAnswer } from './answer-buffers.js'
 import { writeJsonResponse } from './json-response.js'
 import { answerOnline } from './online-answer.js'
 import { type OnlinePlan, planOnline, type RequestShape } from './online-plan.js'
@@ -31,8 +32,7 @@ export interface PlanCounts {
 /** `json`: as Feast's HTTP server writes it. `protobuf`: the message feast.serving.GetOnlineFeaturesResponse. */
 export type AnswerFormat = 'json' | 'protobuf'
 
-export interface LookupAnswer {
-  readonly body: Buffer
+export interface LookupAnswer extends AnswerBuffer {
   readonly rowCount: number
   readonly featureCount: number
   readonly viewCount: number
@@ -74,8 +74,12 @@ export function createOnlineServing(options: OnlineServingOptions): OnlineServin
       const plan = await plans.plan(shapeOf(rest))
       refuseTooMuch(options, entities)
       const answer = await answerOnline(plan, entities, answerOptions)
+      const buffer = writeAnswer((out) => {
+        if (format === 'json') writeJsonResponse(out, answer)
+        else writeProtoResponse(out, answer, includeViewVersions)
+      })
       return {
-        body: format === 'json' ? writeJsonResponse(answer) : writeProtoResponse(answer, includeViewVersions),
+        ...buffer,
         rowCount: answer.rows.rowCount,
         featureCount: plan.outputs.length,
         viewCount: plan.viewCount,

@@ -1,17 +1,14 @@
-import { ByteWriter } from '../codec/byte-writer.js'
+import type { ByteWriter } from '../codec/byte-writer.js'
 import { encodeValue, valueEncoder } from '../codec/value.js'
 import type { Cell } from '../core/cell.js'
 import { FIELD_STATUSES } from '../core/field-status.js'
 import type { OnlineRow } from '../online-stores/online-row.js'
 import { protoNames } from './answer-names.js'
+import { AnswerPieces } from './answer-pieces.js'
 import { type ComputedCells, MIXED, PRESENT } from './field-status.js'
 import type { OnlineAnswer } from './online-answer.js'
 import { type CellPlace, timeCell } from './online-plan.js'
 import type { EchoedColumn } from './online-read.js'
-
-/** Answers are written here one after another, so that none pays for a buffer that grows. */
-const scratch = new ByteWriter(1 << 16)
-const KEPT_BYTES = 1 << 22
 
 /** Fields of GetOnlineFeaturesResponse and of what it is made of, as tags: number and wire type 2. */
 const METADATA = 0x0a
@@ -21,11 +18,11 @@ const VALUES = 0x0a
 const STATUSES = 0x12
 const EVENT_TIMESTAMPS = 0x1a
 
+const pieces = new AnswerPieces()
+
 /** The message feast.serving.GetOnlineFeaturesResponse: stored Values and Timestamps are copied, none is decoded. */
-export function writeProtoResponse(answer: OnlineAnswer, includeViewVersions: boolean): Buffer {
-  scratch.reset(KEPT_BYTES)
-  new ProtoResponse(scratch, answer).write(includeViewVersions ? answer.plan.names.protoVersions : NONE)
-  return scratch.copy()
+export function writeProtoResponse(out: ByteWriter, answer: OnlineAnswer, includeViewVersions: boolean): void {
+  new ProtoResponse(out, answer).write(includeViewVersions ? answer.plan.names.protoVersions : NONE)
 }
 
 class ProtoResponse {
@@ -34,17 +31,13 @@ class ProtoResponse {
   readonly #rowCount: number
   /** Statuses of a column: tag, length, a byte per row. */
   readonly #statusesBytes: number
-  /** By group and view: the times of its columns; and by status as well, all that follows their values. */
-  readonly #times: (Piece | undefined)[][]
-  readonly #ends: (Piece | undefined)[][]
 
   constructor(out: ByteWriter, answer: OnlineAnswer) {
     this.#out = out
     this.#answer = answer
     this.#rowCount = answer.rows.rowCount
     this.#statusesBytes = fieldBytes(this.#rowCount)
-    this.#times = answer.plan.groups.map(() => [])
-    this.#ends = answer.plan.groups.map(() => [])
+    pieces.reset(VIEW_PIECES * answer.plan.storedViewCount)
   }
 
   write(versions: Buffer): void {
@@ -66,31 +59,30 @@ class ProtoResponse {
   }
 
   #stored(place: CellPlace, index: number): void {
+    const out = this.#out
     const { rows, rowOf } = this.#answer.rows.groups[place.group]!
     const cell = 2 * place.cell
     const time = 2 * timeCell(this.#answer.plan, place)
     const status = this.#answer.statuses.common[index]!
-    const ends = this.#ends[place.group]!
-    const endAt = place.view * FIELD_STATUSES.length + status
-    const end = status === MIXED ? undefined : ends[endAt]
-    if (end !== undefined) {
-      this.#tag(RESULTS, cellsBytes(rows, rowOf, cell, this.#rowCount) + end.end - end.start)
+    const timesPiece = VIEW_PIECES * place.storedView
+    const endPiece = timesPiece + 1 + status
+    const valuesBytes = cellsBytes(rows, rowOf, cell, this.#rowCount)
+    const endBytes = status === MIXED ? 0 : pieces.length(endPiece)
+    if (endBytes > 0) {
+      this.#tag(RESULTS, valuesBytes + endBytes)
       this.#cells(VALUES, rows, rowOf, cell)
-      this.#out.repeat(end.start, end.end)
+      pieces.repeat(endPiece, out)
       return
     }
-    const times = this.#times[place.group]!
-    const written = times[place.view]
-    const timesBytes = written ? written.end - written.start : cellsBytes(rows, rowOf, time, this.#rowCount)
-    this.#tag(RESULTS, cellsBytes(rows, rowOf, cell, this.#rowCount) + this.#statusesBytes + timesBytes)
+    const timesBytes = pieces.length(timesPiece) || cellsBytes(rows, rowOf, time, this.#rowCount)
+    this.#tag(RESULTS, valuesBytes + this.#statusesBytes + timesBytes)
     this.#cells(VALUES, rows, rowOf, cell)
-    const start = this.#out.length
+    const start = out.length
     this.#outputStatuses(index)
-    const timesStart = this.#out.length
-    if (written !== undefined) this.#out.repeat(written.start, written.end)
-    else this.#cells(EVENT_TIMESTAMPS, rows, rowOf, time)
-    times[place.view] = { start: timesStart, end: this.#out.length }
-    if (status !== MIXED) ends[endAt] = { start, end: this.#out.length }
+    const timesStart = out.length
+    if (!pieces.repeat(timesPiece, out)) this.#cells(EVENT_TIMESTAMPS, rows, rowOf, time)
+    pieces.keep(timesPiece, timesStart, out)
+    if (status !== MIXED) pieces.keep(endPiece, start, out)
   }
 
   #computed(cells: ComputedCells, index: number): void {
@@ -169,8 +161,8 @@ class ProtoResponse {
   }
 }
 
-/** Where in the answer a piece stands that other columns have as well: copying it costs less than writing it. */
-type Piece = { readonly start: number; readonly end: number }
+/** Of a view: the times of a column, and per status all that follows its values. */
+const VIEW_PIECES = 1 + FIELD_STATUSES.length
 
 const NONE = Buffer.alloc(0)
 
