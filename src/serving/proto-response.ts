@@ -21,7 +21,11 @@ const EVENT_TIMESTAMPS = 0x1a
 const pieces = new AnswerPieces()
 
 /** The message feast.serving.GetOnlineFeaturesResponse: stored Values and Timestamps are copied, none is decoded. */
-export function writeProtoResponse(out: ByteWriter, answer: OnlineAnswer, includeViewVersions: boolean): void {
+export function writeProtoResponse(
+  out: ByteWriter,
+  answer: OnlineAnswer,
+  includeViewVersions: boolean,
+): void {
   new ProtoResponse(out, answer).write(includeViewVersions ? answer.plan.names.protoVersions : NONE)
 }
 

@@ -68,6 +68,8 @@ describe('packed cells', () => {
     const out = new ByteWriter(1)
     const cells = ['a', null, 'bc', 'x'.repeat(300)]
     for (const cell of cells) cellPacker({ valueType: 'STRING' }, 'Column "c"')(out, cell)
-    expect(out.written).toEqual(Buffer.concat(cells.map((cell) => encodeValue({ valueType: 'STRING' }, cell))))
+    expect(out.written).toEqual(
+      Buffer.concat(cells.map((cell) => encodeValue({ valueType: 'STRING' }, cell))),
+    )
   })
 })
