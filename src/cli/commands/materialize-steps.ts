@@ -55,7 +55,8 @@ export async function plan(
     progress.end()
     if (context.signal.aborted) throw feastError('ABORTED', { what: 'The plan' })
     if (flags.output) await writePlan(flags.output, planned, store.config.aws)
-    printPlan(planned, flags)
+    if (flags.json) printJson(jsonPlan(planned))
+    else printPlan(planned)
     if (planned.views.some(({ outcome }) => outcome === 'failed')) process.exitCode = 1
   })
 }
@@ -71,8 +72,7 @@ function askedFor(range: readonly [string?, string?], flags: PlanFlags) {
 }
 
 /** The id alone on stdout, so that a script can take it. */
-function printPlan(planned: PlanReport, { json }: PlanFlags): void {
-  if (json) return printJson(jsonPlan(planned))
+function printPlan(planned: PlanReport): void {
   for (const { view, outcome, error, notices, rows, cost } of planned.views) {
     for (const notice of notices) printNotice(`Note: ${view}: ${notice}`)
     const paid = cost === undefined ? '' : `, ${costText(cost)}`

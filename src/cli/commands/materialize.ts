@@ -105,9 +105,11 @@ async function run(
 }
 
 export function printReport(report: MaterializeReport, { json }: { readonly json?: boolean }): void {
-  if (json) return printJson(jsonReport(report))
-  for (const view of report.views) printView(view)
-  for (const service of report.services ?? []) printService(service)
+  if (json) printJson(jsonReport(report))
+  else {
+    for (const view of report.views) printView(view)
+    for (const service of report.services ?? []) printService(service)
+  }
 }
 
 export function commonRequest(flags: MaterializeFlags): Partial<MaterializeRequest> {
