@@ -1,5 +1,3 @@
-import { availableParallelism } from 'node:os'
-
 /** Unit, contract and property tests on the sources; `test/e2e` runs the built command. */
 export default {
   testEnvironment: 'node',
@@ -19,6 +17,4 @@ export default {
     ],
   },
   testTimeout: 60_000,
-  // Jest leaves one core free, of two as well; but much of the time tests wait for processes that they started.
-  maxWorkers: Math.max(2, availableParallelism() - 1),
 }

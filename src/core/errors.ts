@@ -336,6 +336,11 @@ const CATALOGUE = {
     ({ name, why }: { name: string; why: string }) =>
       `Model "${name}" was changed by somebody else (${why}). Nothing was written; look at it again.`,
   ),
+  MODEL_REGISTRY_UNAVAILABLE: kind(
+    unavailable,
+    ({ registry, why }: { registry: string; why: string }) =>
+      `The model registry (${registry}) cannot be asked: ${why}`,
+  ),
   MODEL_REGISTRY_DAMAGED: kind(
     broken,
     ({ where, why }: { where: string; why: string }) =>
@@ -493,18 +498,6 @@ const CATALOGUE = {
       `Materialization failed for ${Object.entries(failures)
         .map(([view, why]) => `"${view}" (${why})`)
         .join(', ')}.`,
-  ),
-  MATERIALIZATION_NOT_FOUND: kind(
-    notFound('FeastError'),
-    ({ run, why = 'is not known here' }: { run: string; why?: string }) =>
-      `Run "${run}" ${why}. \`feast materialize status\` lists the runs.`,
-  ),
-  MATERIALIZATION_INCOMPLETE: kind(
-    { http: 409, grpc: 'FAILED_PRECONDITION', feast: 'FeastError', retry: true },
-    ({ run, missing }: { run: string; missing: Readonly<Record<string, string>> }) =>
-      `Run "${run}" is not loaded yet: ${Object.entries(missing)
-        .map(([view, what]) => `"${view}" lacks ${what}`)
-        .join(', ')}. Run \`feast materialize load --run ${run}\` for what is left, then commit.`,
   ),
   TRAINING_RUN_CONFLICT: kind(
     { http: 409, grpc: 'ALREADY_EXISTS', feast: 'FeastError', retry: false },

@@ -4,6 +4,10 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import { LogModelRegistry } from '../../src/models/registry/log-model-registry.js'
 import { FileObjectStore } from '../../src/object-stores/file/file-object-store.js'
+import { openObjectStore } from '../../src/object-stores/index.js'
+import type { ObjectStore } from '../../src/object-stores/object-store.js'
+import { AwsEmulator, EMULATOR_CREDENTIALS } from '../aws-emulator/emulator.js'
+import { EmulatedS3 } from '../aws-emulator/s3.js'
 import { modelRegistryContract } from '../contract/model-registry.js'
 import { author, manifestOf } from './model-fixture.js'
 
@@ -14,6 +18,25 @@ modelRegistryContract('files', async () => {
   return {
     open: async (rules) => new LogModelRegistry(new FileObjectStore(), folder, rules),
     close: async () => rmSync(folder, { recursive: true }),
+  }
+})
+
+modelRegistryContract('S3', async () => {
+  Object.assign(process.env, EMULATOR_CREDENTIALS)
+  const folder = mkdtempSync(join(tmpdir(), 'feast-models-'))
+  const emulator = await new AwsEmulator([new EmulatedS3(folder, { buckets: ['b'] })]).start()
+  const stores: ObjectStore[] = []
+  return {
+    async open(rules) {
+      const store = await openObjectStore('s3://b/models', 'models.registry', emulator.settings)
+      stores.push(store)
+      return new LogModelRegistry(store, 's3://b/models', rules)
+    },
+    async close() {
+      for (const store of stores) await store.close()
+      await emulator.stop()
+      rmSync(folder, { recursive: true })
+    },
   }
 })
 

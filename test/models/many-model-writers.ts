@@ -6,6 +6,9 @@ import { expect } from '@jest/globals'
 import { LogModelRegistry } from '../../src/models/registry/log-model-registry.js'
 import type { ModelRegistry } from '../../src/models/registry/model-registry.js'
 import { FileObjectStore } from '../../src/object-stores/file/file-object-store.js'
+import { openObjectStore } from '../../src/object-stores/index.js'
+import { AwsEmulator, EMULATOR_CREDENTIALS } from '../aws-emulator/emulator.js'
+import { EmulatedS3 } from '../aws-emulator/s3.js'
 import { seededRandom } from '../compat/random.js'
 import { startWriter, type WriterProcess } from '../registry/writer-process.js'
 import { author, manifestOf } from './model-fixture.js'
@@ -37,6 +40,25 @@ export async function expectNothingLostOnDisk(
     await expectNothingLost({ ...counts, uri, registry })
   } finally {
     rmSync(uri, { recursive: true, force: true })
+  }
+}
+
+/** The same on S3, as the emulator has it. */
+export async function expectNothingLostOnS3(
+  counts: Omit<ManyWriters, 'uri' | 'registry' | 'endpoint'>,
+): Promise<void> {
+  Object.assign(process.env, EMULATOR_CREDENTIALS)
+  const folder = mkdtempSync(join(tmpdir(), 'feast-models-'))
+  const emulator = await new AwsEmulator([new EmulatedS3(folder, { buckets: ['b'] })]).start()
+  const uri = 's3://b/models'
+  const store = await openObjectStore(uri, 'models.registry', emulator.settings)
+  try {
+    const registry = new LogModelRegistry(store, uri, { approvers: [], four_eyes: false })
+    await expectNothingLost({ ...counts, uri, registry, endpoint: emulator.endpoint })
+  } finally {
+    await store.close()
+    await emulator.stop()
+    rmSync(folder, { recursive: true, force: true })
   }
 }
 

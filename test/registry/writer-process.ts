@@ -23,7 +23,11 @@ async function makeBundle(program: URL): Promise<string> {
     bundle: true,
     platform: 'node',
     format: 'esm',
-    external: ['@aws-sdk/*'],
+    mainFields: ['module', 'main'],
+    // CommonJS packages inside ask for it.
+    banner: {
+      js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+    },
     logLevel: 'error',
   })
   return outfile

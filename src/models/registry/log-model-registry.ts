@@ -3,7 +3,7 @@ import type { ObjectStore } from '../../object-stores/object-store.js'
 import { decodeManifest, encodeManifest, sha256Of } from '../manifest-json.js'
 import type { ModelManifest } from '../model-manifest.js'
 import { MODEL_NAME } from '../models-config.js'
-import type { ModelEvent } from './model-event.js'
+import type { ModelEvent, NewEvent } from './model-event.js'
 import { ModelLog } from './model-log.js'
 import type {
   Author,
@@ -54,19 +54,16 @@ export class LogModelRegistry implements ModelRegistry {
     registration: Registration,
   ): Promise<ModelVersion> {
     const { name } = manifest
-    refuseName(name)
-    const sha256 = await this.#putArtifact(manifest, artifact)
-    const manifestSha256 = await this.#putManifest(manifest)
     const { author, comment = '', clientToken } = registration
-    const state = await this.#log(name).append(author, (current) => {
+    const files = await this.put(manifest, artifact)
+    const state = await this.record(name, author, (current) => {
       const earlier = clientToken === undefined ? undefined : current.tokens.get(clientToken)
-      if (earlier !== undefined) return refuseOther(current, earlier, sha256)
+      if (earlier !== undefined) return refuseOther(current, earlier, files.artifact)
       return {
         action: 'register',
         version: nextNumber(current),
         comment,
-        manifest: manifestSha256,
-        artifact: sha256,
+        ...files,
         ...(clientToken !== undefined && { client_token: clientToken }),
       }
     })
@@ -74,14 +71,36 @@ export class LogModelRegistry implements ModelRegistry {
     return this.#versionOf(state, mine)
   }
 
-  async model(name: string): Promise<ModelState> {
+  /** Stores what a version is made of, before anything names it. @returns SHA-256 of manifest and artifact */
+  async put(manifest: ModelManifest, artifact: Buffer): Promise<{ manifest: string; artifact: string }> {
+    refuseName(manifest.name)
+    const sha256 = await this.#putArtifact(manifest, artifact)
+    return { manifest: await this.#putManifest(manifest), artifact: sha256 }
+  }
+
+  /** Appends what `plan` makes of the state at the end of a model's log, also of a model that has none yet. */
+  record(
+    name: string,
+    author: Author,
+    plan: (state: ModelState) => NewEvent | undefined,
+  ): Promise<ModelState> {
     refuseName(name)
-    const state = await this.#log(name).state()
+    return this.#log(name).append(author, plan)
+  }
+
+  async model(name: string): Promise<ModelState> {
+    const state = await this.state(name)
     if (state.seq === 0) {
       this.#logs.delete(name)
       throw feastError('MODEL_NOT_FOUND', { name, known: await this.names() })
     }
     return state
+  }
+
+  /** Also of a model that nobody registered a version of: that is empty. */
+  async state(name: string): Promise<ModelState> {
+    refuseName(name)
+    return this.#log(name).state()
   }
 
   async version(name: string, ref: VersionRef): Promise<ModelVersion> {
@@ -102,7 +121,7 @@ export class LogModelRegistry implements ModelRegistry {
   }
 
   async artifact({ name, artifact: { sha256 } }: ModelManifest): Promise<Buffer> {
-    const uri = this.#artifactUri(sha256)
+    const uri = this.artifactUri(sha256)
     const found = await this.store.read(uri)
     if (found === undefined) throw damaged(uri, `the ONNX file of a version of model "${name}" is gone`)
     if (sha256Of(found.bytes) !== sha256) throw damaged(uri, 'its bytes are not those that were registered')
@@ -183,7 +202,7 @@ export class LogModelRegistry implements ModelRegistry {
       const message = `The manifest of model "${name}" names an ONNX file with SHA-256 ${sha256}; the one given has ${actual}.`
       throw feastError('INVALID_VALUE', { message })
     }
-    await this.#putOnce(this.#artifactUri(sha256), bytes, sha256)
+    await this.#putOnce(this.artifactUri(sha256), bytes, sha256)
     return sha256
   }
 
@@ -215,7 +234,7 @@ export class LogModelRegistry implements ModelRegistry {
     return `${this.#folder(name)}/manifests/sha256-${sha256}.json`
   }
 
-  #artifactUri(sha256: string): string {
+  artifactUri(sha256: string): string {
     return `${this.uri}/artifacts/sha256-${sha256}/model.onnx`
   }
 }
