@@ -1,3 +1,5 @@
+import { availableParallelism } from 'node:os'
+
 /** Unit, contract and property tests on the sources; `test/e2e` runs the built command. */
 export default {
   testEnvironment: 'node',
@@ -17,4 +19,6 @@ export default {
     ],
   },
   testTimeout: 60_000,
+  // Jest leaves one core free, of two as well; but much of the time tests wait for processes that they started.
+  maxWorkers: Math.max(2, availableParallelism() - 1),
 }

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import {
   chmodSync,
   chownSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -12,7 +13,7 @@ import {
 } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 
@@ -106,6 +107,22 @@ export class PostgresServer {
     }
   }
 
+  /** From the next connection on. */
+  async useTls(certificate: string, key: string): Promise<void> {
+    for (const [setting, file] of [
+      ['ssl_cert_file', certificate],
+      ['ssl_key_file', key],
+    ] as const) {
+      const copy = join(this.folder, basename(file))
+      copyFileSync(file, copy)
+      ownedByServer(copy, 0o600)
+      await this.query(`ALTER SYSTEM SET ${setting} = '${copy}'`)
+    }
+    await this.query('ALTER SYSTEM SET ssl = on')
+    await this.query('SELECT pg_reload_conf()')
+    while ((await this.query<{ ssl: string }>('SHOW ssl'))[0]!.ssl !== 'on') await sleep(20)
+  }
+
   /** As after a crash of the machine. */
   async kill(): Promise<void> {
     await this.#end('SIGQUIT')
@@ -129,10 +146,7 @@ export class PostgresServer {
     mkdirSync(data)
     const password = join(this.folder, 'password')
     writeFileSync(password, PASSWORD)
-    for (const path of [this.folder, data, password]) {
-      chmodSync(path, 0o700)
-      if (NOBODY.uid !== undefined) chownSync(path, NOBODY.uid, NOBODY.gid)
-    }
+    for (const path of [this.folder, data, password]) ownedByServer(path, 0o700)
     const args = [
       '-D',
       data,
@@ -148,6 +162,11 @@ export class PostgresServer {
     const made = spawnSync(join(PROGRAMS!, 'initdb'), args, { ...NOBODY, encoding: 'utf8' })
     if (made.status !== 0) throw new Error(`initdb failed:\n${made.stdout}${made.stderr}`)
   }
+}
+
+function ownedByServer(path: string, mode: number): void {
+  chmodSync(path, mode)
+  if (NOBODY.uid !== undefined) chownSync(path, NOBODY.uid, NOBODY.gid)
 }
 
 function newestIn(folder: string): string | undefined {

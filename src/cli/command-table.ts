@@ -1,5 +1,6 @@
 import type { RecordKind } from '../core/definition.js'
 import type { CliContext } from './cli-context.js'
+import { MATERIALIZE } from './materialize-commands.js'
 import { MODEL_COMMANDS } from './model-commands.js'
 import { REGISTRY_COMMANDS } from './registry-commands.js'
 
@@ -32,11 +33,6 @@ interface OptionReading {
 const json: OptionSpec = ['--json', 'print JSON']
 const skipSources: OptionSpec = ['--skip-source-validation', 'do not look at the data sources']
 const skipViews: OptionSpec = ['--skip-feature-view-validation', 'do not check the feature views']
-const views: OptionSpec = ['-v, --views <view>', 'only this feature view; may be given again', { many: true }]
-const version: OptionSpec = [
-  '--version <version>',
-  'a version such as v2, of the one view given with --views',
-]
 const features: OptionSpec = [
   '-f, --features <ref>',
   'feature "view:feature"; may be given again',
@@ -50,11 +46,6 @@ const tags: OptionSpec = [
   { many: true },
 ]
 const yes: OptionSpec = ['-y, --yes', 'do not ask']
-const allowFuture: OptionSpec = ['--allow-future', 'do not cut an end in the future back to now']
-const lookback: OptionSpec = [
-  '--lookback <duration>',
-  'read from this much earlier, for late data, such as 2h',
-]
 
 const viewCommand = () => import('./commands/feature-views.js')
 const name = ['<name>', 'its name'] as const
@@ -205,43 +196,7 @@ const DEFINE: readonly CommandSpec[] = [
 ]
 
 const MOVE: readonly CommandSpec[] = [
-  {
-    name: 'materialize',
-    summary: 'Load the latest values of a time range into the online store',
-    details:
-      'START_TS and END_TS are ISO 8601, UTC unless they say otherwise, such as 2026-08-01T00:00:00. ' +
-      'Exit code 0 done or nothing to do, 1 some view failed, 2 bad input.',
-    args: [
-      ['[start_ts]', 'from here'],
-      ['[end_ts]', 'up to here'],
-    ],
-    options: [
-      views,
-      ['--disable-event-timestamp', 'take all rows, whatever their time, and stamp them with now'],
-      version,
-      allowFuture,
-      lookback,
-      json,
-    ],
-    load: async () => (await import('./commands/materialize.js')).materialize,
-  },
-  {
-    name: 'materialize-incremental',
-    summary: 'Load what is new since the last run into the online store',
-    details:
-      'A view that was never materialized starts its ttl ago, or 52 weeks ago without one. ' +
-      'Exit code 0 done or nothing to do, 1 some view failed, 2 bad input.',
-    args: [['<end_ts>', 'up to here, ISO 8601']],
-    options: [
-      views,
-      version,
-      ['--since <start_ts>', 'where a view that was never materialized starts'],
-      allowFuture,
-      lookback,
-      json,
-    ],
-    load: async () => (await import('./commands/materialize.js')).materializeIncremental,
-  },
+  ...MATERIALIZE,
   {
     name: 'precompute',
     summary:

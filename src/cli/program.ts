@@ -32,8 +32,9 @@ function withHelp(command: Command): Command {
 }
 
 function groupIn(program: Command, groups: Map<string, Command>, name: string): Command {
-  const known = groups.get(name)
-  if (known) return known
+  // A command may have commands of its own beside its arguments: materialize plan.
+  const known = groups.get(name) ?? program.commands.find((command) => command.name() === name)
+  if (known) return known.enablePositionalOptions()
   const group = withHelp(program.command(name)).description(GROUPS[name]!)
   groups.set(name, group)
   return group

@@ -1,4 +1,5 @@
 import { feastError, isFeastError } from '../core/errors.js'
+import { FeatureLists } from './feature-lists.js'
 import { decodeValue } from './value-decode.js'
 import { BYTES, eachField, MalformedMessage, readText, readVarint32, VARINT } from './wire.js'
 
@@ -28,7 +29,7 @@ export function decodeOnlineRequest(bytes: Buffer): OnlineRequestMessage {
 }
 
 function readRequest(bytes: Buffer): OnlineRequestMessage {
-  const features: string[] = []
+  let features: readonly string[] = []
   let featureService: string | undefined
   let fullFeatureNames = false
   let includeViewVersions = false
@@ -40,20 +41,30 @@ function readRequest(bytes: Buffer): OnlineRequestMessage {
     if (number === 1) {
       // Of a oneof the last one on the wire counts.
       featureService = readText(bytes, start, end)
-      features.length = 0
+      features = []
     } else if (number === 2) {
       featureService = undefined
-      readFeatureList(bytes, start, end, features)
+      const list = featureList(bytes, start, end)
+      features = features.length === 0 ? list : [...features, ...list]
     } else if (number === 3 || number === 5) columns.push(readColumn(bytes, start, end))
   })
   const entities = Object.fromEntries(columns)
   return { features, featureService, fullFeatureNames, includeViewVersions, entities }
 }
 
-function readFeatureList(bytes: Buffer, start: number, end: number, into: string[]): void {
+const lists = new FeatureLists()
+
+function featureList(bytes: Buffer, start: number, end: number): readonly string[] {
+  const message = bytes.toString('latin1', start, end)
+  return lists.get(message) ?? lists.add(message, readFeatureList(bytes, start, end))
+}
+
+function readFeatureList(bytes: Buffer, start: number, end: number): readonly string[] {
+  const features: string[] = []
   eachField(bytes, start, end, (number, wireType, _start, from, to) => {
-    if (number === 1 && wireType === BYTES) into.push(readText(bytes, from, to))
+    if (number === 1 && wireType === BYTES) features.push(readText(bytes, from, to))
   })
+  return features
 }
 
 /** An entry of a map<string, RepeatedValue>. */

@@ -18,7 +18,8 @@ export function valueJson(bytes: Uint8Array): string {
 
 /** {@link valueJson} of `bytes[start, end)`, written down; the common scalars without a walk over fields. */
 export function writeValueJson(out: ByteWriter, bytes: Buffer, start: number, end: number): void {
-  if (start === end || !wroteScalar(out, bytes, start, end)) out.text(valueJson(bytes.subarray(start, end)))
+  if (start === end) out.ascii('null')
+  else if (!wroteScalar(out, bytes, start, end)) out.text(valueJson(bytes.subarray(start, end)))
 }
 
 function wroteScalar(out: ByteWriter, bytes: Buffer, start: number, end: number): boolean {

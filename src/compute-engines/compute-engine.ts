@@ -16,17 +16,22 @@ export interface ComputeEngine {
    * @throws ABORTED, and what the stores throw; nothing is written any more once it has thrown
    */
   materialize(task: MaterializationTask, signal?: AbortSignal): Promise<MaterializedRows>
+  /** The same for rows that were pulled before, by whomever. */
+  load(rows: AsyncIterable<ColumnBatch>, task: LoadTask, signal?: AbortSignal): Promise<MaterializedRows>
 }
 
-export interface MaterializationTask {
+export interface LoadTask {
   readonly view: string
-  readonly pull: PullQuery
   readonly table: OnlineTable
   readonly encode: (batch: ColumnBatch) => EncodedRows
   /** Rows of one write. */
   readonly writeRows: number
   /** Rows written since the last call. */
   readonly onRows: (rows: number) => void
+}
+
+export interface MaterializationTask extends LoadTask {
+  readonly pull: PullQuery
   /** Where given, the rows to come are counted beside the run, and told once. */
   readonly onExpectedRows?: (rows: number) => void
 }

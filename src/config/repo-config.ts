@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { isAbsolute, join, resolve } from 'node:path'
 import type { AwsSettings } from '../core/aws-settings.js'
+import { parseDuration } from '../core/duration.js'
 import { feastError, messageOf } from '../core/errors.js'
 import { nearest } from '../core/nearest.js'
 import { type ConfigFile, invalid, parseConfigFile } from './config-file.js'
@@ -31,7 +32,13 @@ export interface RepoConfig {
     readonly metrics: boolean
     readonly limits: ServerLimits
   }
-  readonly materialization: { readonly onlineWriteBatchSize: number | undefined }
+  readonly materialization: {
+    readonly onlineWriteBatchSize: number | undefined
+    /** URI of a folder for rows between the query and the online store; default: the offline store's own. */
+    readonly staging: string | undefined
+    /** How much before the end of the last run an incremental run starts, unless told. */
+    readonly lookbackSeconds: number
+  }
   /** Who may call the server; only commands that serve look into it. */
   readonly auth: StoreBlock
   /** How all AWS services are reached. */
@@ -150,7 +157,11 @@ export async function parseRepoConfig(
       metrics: metricsEnabled(source, featureServer),
       limits: serverLimits(source, featureServer),
     },
-    materialization: { onlineWriteBatchSize: batchSize(source, materialization) },
+    materialization: {
+      onlineWriteBatchSize: batchSize(source, materialization),
+      staging: stagingUri(source, materialization, repoPath),
+      lookbackSeconds: lookback(source, materialization),
+    },
     auth,
     aws: awsBlock(source),
     batchEngine,
@@ -216,7 +227,7 @@ const FEATURE_SERVER_KEYS = [
   'mcp_transport',
 ]
 
-const MATERIALIZATION_KEYS = ['pull_latest_features', 'online_write_batch_size']
+const MATERIALIZATION_KEYS = ['pull_latest_features', 'online_write_batch_size', 'staging', 'lookback']
 
 /** Feast lets any key stand here; these are the ones that mean something, to it or to us. */
 const REGISTRY_KEYS = [
@@ -426,6 +437,22 @@ function serverLimits(source: ConfigFile, featureServer: Raw): ServerLimits {
 function batchSize(source: ConfigFile, materialization: Raw): number | undefined {
   if (materialization['online_write_batch_size'] == null) return undefined
   return wholeNumber(source, materialization, 'online_write_batch_size', 'materialization', 1, 1)
+}
+
+/** A plain path starts from the repo. */
+function stagingUri(source: ConfigFile, materialization: Raw, repoPath: string): string | undefined {
+  const text = textAt(source, materialization, 'staging', 'materialization', '')
+  if (text === '') return undefined
+  return /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : resolve(repoPath, text)
+}
+
+function lookback(source: ConfigFile, materialization: Raw): number {
+  const value = materialization['lookback'] ?? '0s'
+  try {
+    return parseDuration(value as string | number, 'lookback')
+  } catch {
+    throw fail(source, 'materialization.lookback', `must be a duration such as "2h", not ${show(value)}`)
+  }
 }
 
 function keyVersion(source: ConfigFile): 2 | 3 {

@@ -499,6 +499,18 @@ const CATALOGUE = {
         .map(([view, why]) => `"${view}" (${why})`)
         .join(', ')}.`,
   ),
+  MATERIALIZATION_NOT_FOUND: kind(
+    notFound('FeastError'),
+    ({ run, why = 'is not known here' }: { run: string; why?: string }) =>
+      `Run "${run}" ${why}. \`feast materialize status\` lists the runs.`,
+  ),
+  MATERIALIZATION_INCOMPLETE: kind(
+    { http: 409, grpc: 'FAILED_PRECONDITION', feast: 'FeastError', retry: true },
+    ({ run, missing }: { run: string; missing: Readonly<Record<string, string>> }) =>
+      `Run "${run}" is not loaded yet: ${Object.entries(missing)
+        .map(([view, what]) => `"${view}" lacks ${what}`)
+        .join(', ')}. Run \`feast materialize load --run ${run}\` for what is left, then commit.`,
+  ),
   TRAINING_RUN_CONFLICT: kind(
     { http: 409, grpc: 'ALREADY_EXISTS', feast: 'FeastError', retry: false },
     ({ run, why }: { run: string; why: string }) => `Run "${run}" ${why}.`,

@@ -3,7 +3,13 @@ import type { RepoConfig } from '../config/repo-config.js'
 import type { ColumnBatch } from '../core/cell.js'
 import type { RecordKey, RecordKind } from '../core/definition.js'
 import type { Micros } from '../core/instant.js'
-import type { EntityRows, OfflineStore, RetrievalJob } from '../offline-stores/offline-store.js'
+import type {
+  EntityRows,
+  OfflineStore,
+  QueryCost,
+  RetrievalJob,
+  StagedFile,
+} from '../offline-stores/offline-store.js'
 import type { OnlineStore } from '../online-stores/online-store.js'
 import type { Registry } from '../registry/registry.js'
 import type { ObjectChange } from '../registry/registry-diff.js'
@@ -37,6 +43,17 @@ export interface FeatureStore {
 
   getHistoricalFeatures(request: HistoricalRequest): Promise<RetrievalJob>
   materialize(request: MaterializeRequest): Promise<MaterializeReport>
+  /** The first of three steps of a run over several processes: one query per view, its rows staged in files. */
+  planMaterialization(request: PlanRequest): Promise<PlanReport>
+  /** The second: brings files online. Repeatable, by many processes side by side. */
+  loadMaterialization(request: LoadRequest): Promise<LoadReport>
+  /** The third: records the intervals, once all files are online. Repeatable. @throws MATERIALIZATION_INCOMPLETE */
+  commitMaterialization(request: CommitRequest): Promise<MaterializeReport>
+  /** Gives a run up: its views are free for others, and what it staged is gone. */
+  abandonMaterialization(run: string): Promise<void>
+  /** Runs that go on, and the last that ended, newest first. */
+  materializations(): Promise<readonly RunStatus[]>
+  materializationStatus(run: string): Promise<RunStatus>
   /** Makes the vectors of feature services anew, for all entities. */
   precompute(request?: PrecomputeRequest): Promise<PrecomputeReport>
   push(request: PushRequest): Promise<void>
@@ -125,6 +142,86 @@ export interface MaterializeViewReport {
   readonly elapsedMs: number
   readonly error?: string
   readonly notices: readonly string[]
+  /** Of the query, where the offline store charges for it. */
+  readonly cost?: QueryCost
+}
+
+export interface PlanRequest extends Omit<MaterializeRequest, 'onPrecomputeProgress' | 'countRows'> {
+  /** Of letters, digits, `.`, `_` and `-`. Default: that of the same request where it has not ended, else a new one. */
+  readonly run?: string
+  /** Processes that will load; default: by the size of the result. */
+  readonly shards?: number
+}
+
+export interface PlanReport {
+  readonly run: string
+  /** Processes worth starting; no more than there are files, and none when there is nothing to load. */
+  readonly shards: number
+  readonly files: readonly PlannedFile[]
+  readonly views: readonly MaterializeViewReport[]
+}
+
+/** Rows and bytes as {@link StagedFile} has them. */
+export interface PlannedFile extends StagedFile {
+  readonly view: string
+}
+
+export interface LoadRequest {
+  readonly run: string
+  /** Takes the files whose place in the plan, modulo `of`, is `number`. Default: all. */
+  readonly shard?: { readonly number: number; readonly of: number }
+  readonly onProgress?: (progress: MaterializeProgress) => void
+  readonly signal?: AbortSignal
+}
+
+export interface LoadReport {
+  readonly run: string
+  /** Of this shard: loaded now, loaded before, failed. */
+  readonly files: { readonly loaded: number; readonly before: number; readonly failed: number }
+  readonly rows: number
+  readonly skipped: number
+  readonly elapsedMs: number
+  readonly failures: readonly { readonly view: string; readonly file: string; readonly error: string }[]
+}
+
+export interface CommitRequest {
+  readonly run: string
+  readonly onPrecomputeProgress?: (progress: PrecomputeProgress) => void
+  readonly signal?: AbortSignal
+}
+
+/** Times are ISO 8601 in UTC. */
+export interface RunStatus {
+  readonly run: string
+  readonly request: string
+  readonly state: 'running' | 'planned' | 'committed' | 'failed' | 'abandoned'
+  readonly startedAt: string
+  /** While it goes on: when it was last heard of. */
+  readonly lastSignAt?: string
+  readonly endedAt?: string
+  readonly by: string
+  readonly views: readonly RunViewStatus[]
+}
+
+export interface RunViewStatus {
+  readonly view: string
+  readonly start: string
+  readonly end: string
+  readonly state: 'querying' | 'loading' | 'loaded' | 'recorded' | 'failed'
+  readonly files: { readonly loaded: number; readonly total: number } | undefined
+  readonly rows: number
+  /** Where it is known. */
+  readonly totalRows?: number
+  readonly skipped: number
+  /** Of the staged files: online, and all. */
+  readonly bytes?: { readonly loaded: number; readonly total: number }
+  readonly scannedBytes?: number
+  /** US dollars. */
+  readonly price?: number
+  readonly rowsPerSecond?: number
+  readonly secondsLeft?: number
+  /** `file`: its number; absent where the query failed. */
+  readonly failures: readonly { readonly at: string; readonly error: string; readonly file?: number }[]
 }
 
 export interface PrecomputeRequest {

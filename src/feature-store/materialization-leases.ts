@@ -15,11 +15,17 @@ export interface LeaseOptions {
 
 /** Longer than any pause of a live process that beats three times in it. */
 const LEASE_TTL_MS = 60_000
+/** How long a planned run keeps its views without a sign of life: jobs wait in queues. */
+const HELD_MS = 6 * 3_600_000
 
 /** The right to materialize one view, until it is released, lost, or its process is gone. */
 export interface Lease {
   /** Aborts when the lease could not be kept: somebody else may be at work. */
   readonly lost: AbortSignal
+  /** The run that held it before and did not end. */
+  readonly before: string | undefined
+  /** Leaves it to the run, whatever becomes of this process. */
+  handOver(): Promise<void>
   release(): Promise<void>
 }
 
@@ -33,6 +39,9 @@ interface LeaseText {
   /** Milliseconds since 1970. */
   readonly expiresAt: number
   readonly startedAt: string
+  readonly run?: string
+  /** True: it is the run's and not the process's. */
+  readonly held?: boolean
 }
 
 /**
@@ -48,45 +57,95 @@ export class MaterializationLeases {
     this.#ttlMs = options.ttlMs ?? LEASE_TTL_MS
   }
 
-  /** @returns the lease, or who holds it */
-  async acquire(view: string): Promise<Lease | string> {
-    const { objects, project } = this.#options
-    const name = `leases/${encodeURIComponent(project)}/${encodeURIComponent(view)}.json`
+  /**
+   * @param run that asks for it; what the run itself holds is free to it
+   * @returns the lease, or who holds it
+   */
+  async acquire(view: string, run?: string): Promise<Lease | string> {
+    const { objects } = this.#options
+    const name = this.#name(view)
     const found = await objects.read(name)
-    if (found !== undefined && !isFree(found.bytes)) return holderOf(found.bytes)
-    const id = randomUUID()
-    const version = await this.#write(name, id, found?.version)
-    if (version !== undefined) return this.#keep(name, view, id, version)
+    const earlier = found && parseLease(found.bytes)
+    if (earlier !== undefined && !isFree(earlier, run)) return holderOf(earlier)
+    const mine = { id: randomUUID(), ...(run !== undefined && { run }) }
+    const version = await this.#write(name, this.#text(mine), found?.version)
+    if (version !== undefined) {
+      return this.#keep(
+        { name, view, mine, before: earlier?.run === run ? undefined : earlier?.run },
+        version,
+      )
+    }
     const winner = await objects.read(name)
-    return winner === undefined ? 'another process' : holderOf(winner.bytes)
+    return holderOf(winner && parseLease(winner.bytes))
+  }
+
+  /** Keeps a view for a run that holds it, as its processes do again and again. @returns false if it does not */
+  async prolong(view: string, run: string): Promise<boolean> {
+    const { objects } = this.#options
+    const found = await objects.read(this.#name(view))
+    const lease = found && parseLease(found.bytes)
+    if (lease?.run !== run || !lease.held) return false
+    if (lease.expiresAt - Date.now() > HELD_MS / 2) return true
+    // Whoever wrote first did the same, or took it: the next look tells.
+    await this.#write(this.#name(view), this.#heldText(run), found!.version)
+    return true
+  }
+
+  /** Gives up what a run holds; nothing if it does not. */
+  async giveUp(view: string, run: string): Promise<void> {
+    const { objects } = this.#options
+    const found = await objects.read(this.#name(view))
+    if (found && parseLease(found.bytes)?.run === run) await objects.remove(this.#name(view))
+  }
+
+  #name(view: string): string {
+    return `leases/${encodeURIComponent(this.#options.project)}/${encodeURIComponent(view)}.json`
   }
 
   /** @returns the new version; undefined if somebody else was first */
-  async #write(name: string, id: string, ifVersion: string | undefined): Promise<string | undefined> {
+  async #write(name: string, text: string, ifVersion: string | undefined): Promise<string | undefined> {
     try {
-      return await this.#options.objects.write(name, Buffer.from(this.#text(id)), ifVersion)
+      return await this.#options.objects.write(name, Buffer.from(text), ifVersion)
     } catch (error) {
       if (isFeastError(error, 'OBJECT_CONFLICT')) return undefined
       throw error
     }
   }
 
-  #text(id: string): string {
+  #text(mine: Pick<LeaseText, 'id' | 'run' | 'held'>, ttlMs = this.#ttlMs): string {
     const now = Date.now()
     return JSON.stringify({
-      id,
+      ...mine,
       host: HOST,
       pid: process.pid,
       instance: INSTANCE,
-      expiresAt: now + this.#ttlMs,
+      expiresAt: now + ttlMs,
       startedAt: new Date(now).toISOString(),
     } satisfies LeaseText)
   }
 
-  #keep(name: string, view: string, id: string, firstVersion: string): Lease {
+  #heldText(run: string): string {
+    return this.#text({ id: run, run, held: true }, HELD_MS)
+  }
+
+  #keep(
+    {
+      name,
+      view,
+      mine,
+      before,
+    }: {
+      readonly name: string
+      readonly view: string
+      readonly mine: Pick<LeaseText, 'id' | 'run'>
+      readonly before: string | undefined
+    },
+    firstVersion: string,
+  ): Lease {
     const { objects, logger } = this.#options
     const lost = new AbortController()
     let version = firstVersion
+    let isHandedOver = false
     let expiresAt = Date.now() + this.#ttlMs
     const giveUp = (why: string) => {
       clearInterval(timer)
@@ -94,7 +153,7 @@ export class MaterializationLeases {
       lost.abort(feastError('ABORTED', { what: `Materialization of "${view}"` }))
     }
     const beat = async () => {
-      const next = await this.#write(name, id, version)
+      const next = await this.#write(name, this.#text(mine), version)
       if (next === undefined) giveUp('somebody else took it')
       else {
         version = next
@@ -110,10 +169,17 @@ export class MaterializationLeases {
     timer.unref()
     return {
       lost: lost.signal,
+      before,
+      handOver: async () => {
+        clearInterval(timer)
+        await beating
+        isHandedOver = true
+        if (!lost.signal.aborted) await this.#write(name, this.#heldText(mine.run!), version)
+      },
       release: async () => {
         clearInterval(timer)
         await beating
-        if (lost.signal.aborted) return
+        if (lost.signal.aborted || isHandedOver) return
         await objects.remove(name).catch((error) => {
           logger.warn(
             { view, error: messageOf(error) },
@@ -138,9 +204,9 @@ function pidNamespace(): string {
   }
 }
 
-function isFree(text: Buffer): boolean {
-  const lease = parseLease(text)
-  if (lease === undefined || lease.expiresAt <= Date.now()) return true
+function isFree(lease: LeaseText, run: string | undefined): boolean {
+  if (lease.expiresAt <= Date.now()) return true
+  if (lease.held) return run !== undefined && lease.run === run
   if (lease.host !== HOST) return false
   return lease.pid === process.pid ? lease.instance !== INSTANCE : !isAlive(lease.pid)
 }
@@ -164,8 +230,9 @@ function isAlive(pid: number): boolean {
   }
 }
 
-function holderOf(text: Buffer): string {
-  const lease = parseLease(text)
+function holderOf(lease: LeaseText | undefined): string {
   if (lease === undefined) return 'another process'
-  return `process ${lease.pid} on ${lease.host.split(' ')[0]}, since ${lease.startedAt}`
+  const { run, held, pid, host, startedAt } = lease
+  const who = held ? `run ${run}, planned and not yet committed` : `process ${pid} on ${host.split(' ')[0]}`
+  return `${who}, since ${startedAt}`
 }

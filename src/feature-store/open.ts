@@ -40,6 +40,17 @@ export function openFeatureStore(config: RepoConfig, options: OpenOptions = {}):
     getHistoricalFeatures: async (request) =>
       (await import('./historical-features.js')).getHistoricalFeatures(parts, request),
     materialize: async (request) => (await import('./materialize.js')).materialize(parts, request),
+    planMaterialization: async (request) =>
+      (await import('./materialization-steps.js')).planMaterialization(parts, request),
+    loadMaterialization: async (request) =>
+      (await import('./materialization-steps.js')).loadMaterialization(parts, request),
+    commitMaterialization: async (request) =>
+      (await import('./materialization-steps.js')).commitMaterialization(parts, request),
+    abandonMaterialization: async (run) =>
+      (await import('./materialization-steps.js')).abandonMaterialization(parts, run),
+    materializations: async () => (await import('./materialization-steps.js')).materializations(parts),
+    materializationStatus: async (run) =>
+      (await import('./materialization-steps.js')).materializationStatus(parts, run),
     precompute: async (request = {}) => (await import('./precompute.js')).precompute(parts, request),
     push: async (request) => (await import('./push.js')).push(parts, request),
     writeToOnlineStore: async (view, rows) =>

@@ -25,6 +25,13 @@ export class WrittenKeys {
     if (this.#size > MAX_KEYS) for (const set of this.#byView.values()) set.clear()
   }
 
+  /** Rows were written that were not seen here: as if they were too many. */
+  addUnseen(view: string): void {
+    if (!this.wanted.has(view)) return
+    this.#byView.set(view, new Set())
+    this.#size = Number.POSITIVE_INFINITY
+  }
+
   /** Views that rows were written of. */
   get views(): ReadonlySet<string> {
     return new Set(this.#byView.keys())

@@ -1,8 +1,8 @@
 import { decodeTimestamp } from '../codec/timestamp.js'
 import { FIELD_STATUSES } from '../core/field-status.js'
-import { ABSENT } from '../online-stores/online-row.js'
+import { ABSENT, type OnlineRow } from '../online-stores/online-row.js'
 import type { CellPlace, OnlinePlan, ReadGroup } from './online-plan.js'
-import type { GroupRows } from './online-read.js'
+import type { GroupRows, OnlineRows } from './online-read.js'
 
 export const INVALID = 0
 export const PRESENT = 1
@@ -10,31 +10,37 @@ export const NULL_VALUE = 2
 export const NOT_FOUND = 3
 export const OUTSIDE_MAX_AGE = 4
 
-/** Per distinct row of one view: NOT_FOUND, OUTSIDE_MAX_AGE or PRESENT, for all of its features that are there. */
+/**
+ * Of a group: NOT_FOUND, OUTSIDE_MAX_AGE or PRESENT for all features of view v in distinct row r, at
+ * `v * rows.length + r`.
+ */
 export type RowStates = Uint8Array
 
 /** @param enforceTtl false: a row never gets too old (O2) */
 export function rowStates(
-  group: ReadGroup,
-  viewIndex: number,
+  { views, features }: ReadGroup,
   { rows }: GroupRows,
   nowMs: number,
   enforceTtl: boolean,
 ): RowStates {
-  const { ttlSeconds } = group.views[viewIndex]!
-  const place = 2 * (group.features.length + viewIndex)
-  const oldestMs = enforceTtl && ttlSeconds > 0 ? nowMs - ttlSeconds * 1000 : Number.NEGATIVE_INFINITY
-  const states = new Uint8Array(rows.length).fill(PRESENT)
-  for (let row = 0; row < rows.length; row++) {
-    const { bytes, places, base } = rows[row]!
-    const start = places[base + place]!
-    if (start === ABSENT) states[row] = NOT_FOUND
-    else if (oldestMs !== Number.NEGATIVE_INFINITY) {
-      const { seconds, nanos } = decodeTimestamp(bytes, start, places[base + place + 1]!)
-      if (seconds * 1000 + nanos / 1e6 < oldestMs) states[row] = OUTSIDE_MAX_AGE
+  const states = new Uint8Array(views.length * rows.length)
+  for (let view = 0; view < views.length; view++) {
+    const { ttlSeconds } = views[view]!
+    const place = 2 * (features.length + view)
+    const oldestMs = enforceTtl && ttlSeconds > 0 ? nowMs - ttlSeconds * 1000 : Number.NEGATIVE_INFINITY
+    for (let row = 0, at = view * rows.length; row < rows.length; row++, at++) {
+      states[at] = rowState(rows[row]!, place, oldestMs)
     }
   }
   return states
+}
+
+function rowState({ bytes, places, base }: OnlineRow, place: number, oldestMs: number): number {
+  const start = places[base + place]!
+  if (start === ABSENT) return NOT_FOUND
+  if (oldestMs === Number.NEGATIVE_INFINITY) return PRESENT
+  const { seconds, nanos } = decodeTimestamp(bytes, start, places[base + place + 1]!)
+  return seconds * 1000 + nanos / 1e6 < oldestMs ? OUTSIDE_MAX_AGE : PRESENT
 }
 
 /** The statuses of an answer, by output and row. */
@@ -49,58 +55,54 @@ export interface AnswerStatuses {
 
 export const MIXED = 0xff
 
-/** A column of the answer, its values still as bytes. */
-export type OutputColumn = StoredColumn | OnDemandColumn
+/** Value bytes per row of an on demand feature; undefined in every row of a view that cannot be computed here. */
+export type ComputedCells = readonly (Buffer | null | undefined)[]
 
-export interface StoredColumn {
-  readonly kind: 'stored'
-  readonly name: string
-  readonly place: CellPlace
-  readonly rows: GroupRows
-  readonly states: RowStates
-}
-
-export interface OnDemandColumn {
-  readonly kind: 'onDemand'
-  readonly name: string
-  /** Value bytes per row; undefined in every row of a view that cannot be computed here. */
-  readonly cells: readonly (Buffer | null | undefined)[]
-}
-
-/** The one rule for the status of a value (O1), for every store and protocol. */
+/**
+ * The one rule for the status of a value (O1), for every store and protocol.
+ * @param states by group of the plan
+ */
 export function answerStatuses(
-  plan: OnlinePlan,
-  outputs: readonly OutputColumn[],
-  rowCount: number,
+  { outputs, views }: OnlinePlan,
+  { rowCount, groups }: OnlineRows,
+  states: readonly RowStates[],
+  computed: readonly ComputedCells[],
 ): AnswerStatuses {
   const codes = new Uint8Array(outputs.length * rowCount)
   const common = new Uint8Array(outputs.length)
-  const counts = new Uint32Array(plan.views.length * FIELD_STATUSES.length)
-  outputs.forEach((output, index) => {
+  const counts = new Uint32Array(views.length * FIELD_STATUSES.length)
+  for (let index = 0; index < outputs.length; index++) {
+    const output = outputs[index]!
     const at = index * rowCount
-    if (output.kind === 'stored') storedStatuses(codes, at, output, rowCount)
-    else for (let row = 0; row < rowCount; row++) codes[at + row] = cellStatus(output.cells[row])
-    common[index] = commonStatus(codes, at, rowCount)
-    const counted = plan.outputs[index]!.view * FIELD_STATUSES.length
-    if (common[index] !== MIXED) counts[counted + common[index]!]! += rowCount
+    if (output.kind === 'stored') {
+      const { group } = output.cell
+      storedStatuses(codes, at, groups[group]!, output.cell, states[group]!, rowCount)
+    } else for (let row = 0; row < rowCount; row++) codes[at + row] = cellStatus(computed[index]![row])
+    const status = commonStatus(codes, at, rowCount)
+    common[index] = status
+    const counted = output.view * FIELD_STATUSES.length
+    if (status !== MIXED) counts[counted + status]! += rowCount
     else for (let row = 0; row < rowCount; row++) counts[counted + codes[at + row]!]!++
-  })
+  }
   return { codes, common, counts }
 }
 
 function storedStatuses(
   codes: Uint8Array,
   at: number,
-  { place, rows: { rows, rowOf }, states }: StoredColumn,
+  { rows, rowOf }: GroupRows,
+  { cell, view }: CellPlace,
+  states: RowStates,
   rowCount: number,
 ): void {
-  const cell = 2 * place.cell
+  const place = 2 * cell
+  const statesAt = view * rows.length
   for (let row = 0; row < rowCount; row++) {
     const index = rowOf === undefined ? row : rowOf[row]!
     const { bytes, places, base } = rows[index]!
-    const state = states[index]!
-    const start = places[base + cell]!
-    const isNull = state !== NOT_FOUND && (start < 0 || isNullCell(bytes, start, places[base + cell + 1]!))
+    const state = states[statesAt + index]!
+    const start = places[base + place]!
+    const isNull = state !== NOT_FOUND && (start < 0 || isNullCell(bytes, start, places[base + place + 1]!))
     codes[at + row] = isNull ? NULL_VALUE : state
   }
 }

@@ -1,81 +1,72 @@
-import { ByteWriter } from '../codec/byte-writer.js'
+import type { ByteWriter } from '../codec/byte-writer.js'
 import { decodeTimestamp, EPOCH_TEXT, floorSeconds, writeTimestampText } from '../codec/timestamp.js'
 import { writeValueJson } from '../codec/value-json.js'
 import type { Cell } from '../core/cell.js'
 import { FIELD_STATUSES } from '../core/field-status.js'
 import type { FeastType } from '../core/value-type.js'
-import { MIXED, type OnDemandColumn, PRESENT, type StoredColumn } from './field-status.js'
+import { AnswerPieces } from './answer-pieces.js'
+import { type ComputedCells, MIXED, PRESENT } from './field-status.js'
 import { jsonText } from './json-text.js'
 import type { OnlineAnswer } from './online-answer.js'
-import { timeCell } from './online-plan.js'
+import { type CellPlace, timeCell } from './online-plan.js'
 import type { EchoedColumn } from './online-read.js'
 
-/** Answers are written here one after another, so that none pays for a buffer that grows. */
-const scratch = new ByteWriter(1 << 16)
-const KEPT_BYTES = 1 << 22
+const pieces = new AnswerPieces()
 
 /** Feast's answer to POST /get-online-features, straight from the stored bytes: no object per feature. */
-export function writeJsonResponse(answer: OnlineAnswer): Buffer {
-  scratch.reset(KEPT_BYTES)
-  new JsonResponse(scratch, answer).write()
-  return scratch.copy()
+export function writeJsonResponse(out: ByteWriter, answer: OnlineAnswer): void {
+  new JsonResponse(out, answer).write()
 }
-
-/** Where in the answer a piece stands that other columns have as well: copying it costs less than writing it. */
-type Piece = { readonly start: number; readonly end: number }
 
 class JsonResponse {
   readonly #out: ByteWriter
   readonly #answer: OnlineAnswer
   readonly #rowCount: number
-  /** By status: the statuses of a column in which all rows have it. */
-  readonly #statuses: (Piece | undefined)[] = []
-  /** By group and view. */
-  readonly #times: (Piece | undefined)[][]
-  #epochs: Piece | undefined
 
   constructor(out: ByteWriter, answer: OnlineAnswer) {
     this.#out = out
     this.#answer = answer
     this.#rowCount = answer.rows.rowCount
-    this.#times = answer.plan.groups.map(() => [])
+    pieces.reset(VIEW_PIECES * (1 + answer.plan.storedViewCount))
   }
 
+  /** The end of a column is also the start of the next: of most columns nothing but the values is written anew. */
   write(): void {
     const out = this.#out
-    const { plan, rows, outputs } = this.#answer
+    const { plan, rows, computed } = this.#answer
     out.ascii('{"results":[')
+    out.ascii(COLUMN_START)
     for (const column of rows.echoed) this.#echoed(column)
-    outputs.forEach((output, index) => {
-      out.ascii('{"values":[')
-      if (output.kind === 'stored') this.#storedValues(output)
-      else this.#computedValues(output)
-      out.ascii(VALUES_END)
-      this.#outputStatuses(index)
-      if (output.kind === 'stored') this.#storedTimes(output)
-      else this.#epochTimes()
-    })
-    out.length--
+    const { outputs } = plan
+    for (let index = 0; index < outputs.length; index++) {
+      const output = outputs[index]!
+      const place = output.kind === 'stored' ? output.cell : undefined
+      if (place) this.#storedValues(place)
+      else this.#computedValues(computed[index]!)
+      this.#columnEnd(index, place)
+    }
+    out.length -= COLUMN_START.length + 1
     out.ascii('],"metadata":{"feature_names":[')
     for (const { name } of rows.echoed) out.text(`${JSON.stringify(name)},`)
     out.slice(plan.names.json, 0, plan.names.json.length)
     out.ascii(']}}')
   }
 
-  #storedValues({ place, rows: { rows, rowOf } }: StoredColumn): void {
+  #storedValues({ group, cell }: CellPlace): void {
     const out = this.#out
-    const cell = 2 * place.cell
+    const { rows, rowOf } = this.#answer.rows.groups[group]!
+    const place = 2 * cell
     for (let row = 0; row < this.#rowCount; row++) {
       const { bytes, places, base } = rows[rowOf === undefined ? row : rowOf[row]!]!
-      const start = places[base + cell]!
+      const start = places[base + place]!
       if (start < 0) out.ascii('null')
-      else writeValueJson(out, bytes, start, places[base + cell + 1]!)
+      else writeValueJson(out, bytes, start, places[base + place + 1]!)
       out.byte(COMMA)
     }
     out.length--
   }
 
-  #computedValues({ cells }: OnDemandColumn): void {
+  #computedValues(cells: ComputedCells): void {
     const out = this.#out
     for (const cell of cells) {
       if (cell) writeValueJson(out, cell, 0, cell.length)
@@ -87,85 +78,97 @@ class JsonResponse {
 
   #echoed({ type, values }: EchoedColumn): void {
     const out = this.#out
-    out.ascii('{"values":[')
     for (const value of values) {
       if (type === undefined) out.text(jsonText(value))
       else writeKey(out, value as Cell, type)
       out.byte(COMMA)
     }
     out.length--
-    out.ascii(VALUES_END)
-    this.#sameStatuses(PRESENT)
-    this.#epochTimes()
+    this.#sameEnd(PRESENT, undefined)
   }
 
-  #outputStatuses(index: number): void {
+  /** @param place undefined: of no stored feature, so without event times */
+  #columnEnd(index: number, place: CellPlace | undefined): void {
     const { codes, common } = this.#answer.statuses
-    if (common[index] !== MIXED) {
-      this.#sameStatuses(common[index]!)
-      return
-    }
-    const out = this.#out
-    for (let at = index * this.#rowCount, end = at + this.#rowCount; at < end; at++) {
-      const status = STATUS_TEXTS[codes[at]!]!
-      out.slice(status, 0, status.length)
-    }
-    out.length--
-    out.ascii(STATUSES_END)
-  }
-
-  #sameStatuses(status: number): void {
-    this.#statuses[status] = this.#once(this.#statuses[status], () => {
-      const text = STATUS_TEXTS[status]!
-      for (let row = 0; row < this.#rowCount; row++) this.#out.slice(text, 0, text.length)
-      this.#out.length--
-      this.#out.ascii(STATUSES_END)
-    })
-  }
-
-  #storedTimes({ place, rows: { rows, rowOf } }: StoredColumn): void {
-    const times = this.#times[place.group]!
-    times[place.view] = this.#once(times[place.view], () => {
-      const out = this.#out
-      const cell = 2 * timeCell(this.#answer.plan, place)
-      for (let row = 0; row < this.#rowCount; row++) {
-        const { bytes, places, base } = rows[rowOf === undefined ? row : rowOf[row]!]!
-        const start = places[base + cell]!
-        out.byte(QUOTE)
-        if (start < 0) out.ascii(EPOCH_TEXT)
-        else writeTimestampText(out, decodeTimestamp(bytes, start, places[base + cell + 1]!))
-        out.ascii('",')
+    if (common[index] === MIXED) {
+      this.#out.ascii(VALUES_END)
+      const end = (index + 1) * this.#rowCount
+      for (let at = index * this.#rowCount; at < end; ) {
+        const first = at
+        const status = codes[at]!
+        while (at < end && codes[at] === status) at++
+        this.#statuses(status, at - first)
       }
-      out.length--
-      out.ascii(COLUMN_END)
-    })
+      this.#times(place)
+    } else this.#sameEnd(common[index]!, place)
   }
 
-  #epochTimes(): void {
-    this.#epochs = this.#once(this.#epochs, () => {
-      for (let row = 0; row < this.#rowCount; row++) this.#out.ascii(`"${EPOCH_TEXT}",`)
-      this.#out.length--
-      this.#out.ascii(COLUMN_END)
-    })
+  #sameEnd(status: number, place: CellPlace | undefined): void {
+    const out = this.#out
+    const piece = firstPiece(place) + 1 + status
+    if (pieces.repeat(piece, out)) return
+    const start = out.length
+    out.ascii(VALUES_END)
+    this.#statuses(status, this.#rowCount)
+    this.#times(place)
+    pieces.keep(piece, start, out)
   }
 
-  #once(written: Piece | undefined, write: () => void): Piece {
-    if (written === undefined) {
-      const start = this.#out.length
-      write()
-      return { start, end: this.#out.length }
+  #statuses(status: number, count: number): void {
+    const text = STATUS_TEXTS[status]!
+    const length = text.length / STATUS_RUN
+    for (let left = count; left > 0; left -= STATUS_RUN) {
+      this.#out.slice(text, 0, Math.min(left, STATUS_RUN) * length)
     }
-    this.#out.repeat(written.start, written.end)
-    return written
   }
+
+  /** With what stands before and behind them. */
+  #times(place: CellPlace | undefined): void {
+    const out = this.#out
+    const piece = firstPiece(place)
+    // In place of the comma behind the last status.
+    out.length--
+    if (pieces.repeat(piece, out)) return
+    const start = out.length
+    out.ascii(STATUSES_END)
+    if (place) this.#storedTimes(place)
+    else for (let row = 0; row < this.#rowCount; row++) out.ascii(`"${EPOCH_TEXT}",`)
+    out.length--
+    out.ascii(COLUMN_END)
+    pieces.keep(piece, start, out)
+  }
+
+  #storedTimes(place: CellPlace): void {
+    const out = this.#out
+    const { rows, rowOf } = this.#answer.rows.groups[place.group]!
+    const cell = 2 * timeCell(this.#answer.plan, place)
+    for (let row = 0; row < this.#rowCount; row++) {
+      const { bytes, places, base } = rows[rowOf === undefined ? row : rowOf[row]!]!
+      const start = places[base + cell]!
+      out.byte(QUOTE)
+      if (start < 0) out.ascii(EPOCH_TEXT)
+      else writeTimestampText(out, decodeTimestamp(bytes, start, places[base + cell + 1]!))
+      out.ascii('",')
+    }
+  }
+}
+
+/** Of a view, and of all that is not stored: the times of a column, and per status all that follows its values. */
+const VIEW_PIECES = 1 + FIELD_STATUSES.length
+
+function firstPiece(place: CellPlace | undefined): number {
+  return place ? VIEW_PIECES * (1 + place.storedView) : 0
 }
 
 const COMMA = 0x2c
 const QUOTE = 0x22
+const COLUMN_START = '{"values":['
 const VALUES_END = '],"statuses":['
 const STATUSES_END = '],"event_timestamps":['
-const COLUMN_END = ']},'
-const STATUS_TEXTS = FIELD_STATUSES.map((status) => Buffer.from(`"${status}",`))
+const COLUMN_END = `]},${COLUMN_START}`
+/** Runs of a status, from which shorter ones are copied. */
+const STATUS_RUN = 128
+const STATUS_TEXTS = FIELD_STATUSES.map((status) => Buffer.from(`"${status}",`.repeat(STATUS_RUN)))
 
 function writeKey(out: ByteWriter, cell: Cell, type: FeastType): void {
   if (type.valueType === 'STRING') out.text(JSON.stringify(cell))

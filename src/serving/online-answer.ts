@@ -9,7 +9,7 @@ import { cellOfRow } from '../online-stores/online-row.js'
 import {
   type AnswerStatuses,
   answerStatuses,
-  type OutputColumn,
+  type ComputedCells,
   type RowStates,
   rowStates,
 } from './field-status.js'
@@ -21,8 +21,8 @@ import { type EntityColumns, type GroupRows, type OnlineRows, readOnline } from 
 export interface OnlineAnswer {
   readonly plan: OnlinePlan
   readonly rows: OnlineRows
-  /** One per output of the plan. */
-  readonly outputs: readonly OutputColumn[]
+  /** Of the outputs that are computed, by their place in the plan. */
+  readonly computed: readonly ComputedCells[]
   readonly statuses: AnswerStatuses
 }
 
@@ -41,28 +41,20 @@ export async function answerOnline(
   const requestData = requestDataOf(plan, entities)
   const rows = await readOnline(plan, entities)
   const states = statesOf(plan, rows, options)
-  const computed = plan.onDemand.map((step) => compute(step, rows, requestData))
-  const outputs = plan.outputs.map((output): OutputColumn => {
-    const { kind, name } = output
-    if (kind === 'onDemand') return { kind, name, cells: computed[output.step]!(output.feature) }
-    const { group, view } = output.cell
-    return { kind, name, place: output.cell, rows: rows.groups[group]!, states: states[group]![view]! }
-  })
-  const statuses = answerStatuses(plan, outputs, rows.rowCount)
+  const computed = computedCells(plan, rows, requestData)
+  const statuses = answerStatuses(plan, rows, states, computed)
   if (onlineRead.hasSubscribers) {
     const { rowCount, seconds } = rows
     const featureCount = plan.outputs.length
     const event = { rowCount, featureCount, seconds, views: plan.views, statusCounts: statuses.counts }
     onlineRead.publish(event satisfies OnlineReadEvent)
   }
-  return { plan, rows, outputs, statuses }
+  return { plan, rows, computed, statuses }
 }
 
-function statesOf(plan: OnlinePlan, rows: OnlineRows, { enforceTtl, now }: AnswerOptions): RowStates[][] {
+function statesOf(plan: OnlinePlan, rows: OnlineRows, { enforceTtl, now }: AnswerOptions): RowStates[] {
   const nowMs = now()
-  return plan.groups.map((group, index) =>
-    group.views.map((_, view) => rowStates(group, view, rows.groups[index]!, nowMs, enforceTtl)),
-  )
+  return plan.groups.map((group, index) => rowStates(group, rows.groups[index]!, nowMs, enforceTtl))
 }
 
 /** Request values as cells of their declared types. @throws REQUEST_DATA_MISSING, INVALID_VALUE */
@@ -80,12 +72,26 @@ function missingRequestData(plan: OnlinePlan, entities: EntityColumns, view: str
   return feastError('REQUEST_DATA_MISSING', { names, view })
 }
 
+function computedCells(
+  { onDemand, outputs }: OnlinePlan,
+  rows: OnlineRows,
+  requestData: ReadonlyMap<string, readonly Cell[]>,
+): readonly ComputedCells[] {
+  const cells: ComputedCells[] = []
+  if (onDemand.length === 0) return cells
+  const columnsOf = onDemand.map((step) => compute(step, rows, requestData))
+  outputs.forEach((output, index) => {
+    if (output.kind === 'onDemand') cells[index] = columnsOf[output.step]!(output.feature)
+  })
+  return cells
+}
+
 /** One column of Value bytes per feature of the view, made when it is asked for. */
 function compute(
   { view, run, inputs, requestInputs }: OnDemandStep,
   rows: OnlineRows,
   requestData: ReadonlyMap<string, readonly Cell[]>,
-): (feature: number) => readonly (Buffer | null | undefined)[] {
+): (feature: number) => ComputedCells {
   if (run === undefined) return () => new Array<undefined>(rows.rowCount).fill(undefined)
   const columns: InputColumn[] = [
     ...inputs.map(({ name, cell }) => ({

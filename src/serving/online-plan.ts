@@ -48,6 +48,8 @@ export interface OnlinePlan {
   /** Names of the views that are asked for, for metrics. */
   readonly views: readonly string[]
   readonly viewCount: number
+  /** Of all groups together. */
+  readonly storedViewCount: number
   /** The names of the outputs as answers write them. */
   readonly names: { readonly json: Buffer; readonly proto: Buffer; readonly protoVersions: Buffer }
   /** Of a feature service that one vector per entity can hold. Where the service asks for it, it is read. */
@@ -71,6 +73,8 @@ export interface CellPlace {
   readonly group: number
   readonly cell: number
   readonly view: number
+  /** Number of that view among those of all groups. */
+  readonly storedView: number
   readonly type: FeastType
 }
 
@@ -102,6 +106,8 @@ export interface GroupView {
   /** Name in the online store. */
   readonly table: string
   readonly ttlSeconds: number
+  /** Among the views of all groups. */
+  readonly number: number
 }
 
 export interface OnDemandStep {
@@ -142,6 +148,7 @@ export function planOnline(shape: RequestShape, context: PlanContext): OnlinePla
     keyTypes: draft.keyTypes,
     requestColumns: draft.requestColumns,
     views,
+    storedViewCount: draft.storedViewCount,
     viewCount: new Set(wanted.map(({ source }) => source.label)).size,
     names: {
       json: jsonNames(names),
@@ -244,6 +251,7 @@ function refuseCollisions(wanted: readonly Wanted[], full: boolean): void {
 interface Draft {
   readonly context: PlanContext
   readonly groups: GroupDraft[]
+  storedViewCount: number
   readonly steps: OnDemandStep[]
   readonly joinKeys: Set<string>
   readonly joinKeyOfEntity: Map<string, string>
@@ -268,6 +276,7 @@ function newDraft(context: PlanContext): Draft {
   return {
     context,
     groups: [],
+    storedViewCount: 0,
     steps: [],
     joinKeys: new Set(entities.map((entity) => entity.joinKey)),
     joinKeyOfEntity: new Map(entities.map((entity) => [entity.name, entity.joinKey])),
@@ -307,9 +316,11 @@ function placeCell(draft: Draft, source: Source, view: StoredView, feature: stri
   if (cell < 0) cell = places.push({ view: table, feature }) - 1
   let viewIndex = groupDraft.views.findIndex((known) => known.table === table)
   if (viewIndex < 0) {
-    viewIndex = groupDraft.views.push({ name: view.name, table, ttlSeconds: view.ttlSeconds }) - 1
+    const { name, ttlSeconds } = view
+    viewIndex = groupDraft.views.push({ name, table, ttlSeconds, number: draft.storedViewCount++ }) - 1
   }
-  return { group, cell, view: viewIndex, type: field.type }
+  const storedView = groupDraft.views[viewIndex]!.number
+  return { group, cell, view: viewIndex, storedView, type: field.type }
 }
 
 function groupOf(draft: Draft, source: Source, view: StoredView): number {

@@ -2,6 +2,7 @@ import { feastError } from '../core/errors.js'
 import type { RowFunction } from '../core/on-demand-feature-view.js'
 import type { OnlineStore } from '../online-stores/online-store.js'
 import type { Registry } from '../registry/registry.js'
+import { type AnswerBuffer, writeAnswer } from './answer-buffers.js'
 import { writeJsonResponse } from './json-response.js'
 import { answerOnline } from './online-answer.js'
 import { type OnlinePlan, planOnline, type RequestShape } from './online-plan.js'
@@ -31,8 +32,7 @@ export interface PlanCounts {
 /** `json`: as Feast's HTTP server writes it. `protobuf`: the message feast.serving.GetOnlineFeaturesResponse. */
 export type AnswerFormat = 'json' | 'protobuf'
 
-export interface LookupAnswer {
-  readonly body: Buffer
+export interface LookupAnswer extends AnswerBuffer {
   readonly rowCount: number
   readonly featureCount: number
   readonly viewCount: number
@@ -74,8 +74,12 @@ export function createOnlineServing(options: OnlineServingOptions): OnlineServin
       const plan = await plans.plan(shapeOf(rest))
       refuseTooMuch(options, entities)
       const answer = await answerOnline(plan, entities, answerOptions)
+      const buffer = writeAnswer((out) => {
+        if (format === 'json') writeJsonResponse(out, answer)
+        else writeProtoResponse(out, answer, includeViewVersions)
+      })
       return {
-        body: format === 'json' ? writeJsonResponse(answer) : writeProtoResponse(answer, includeViewVersions),
+        ...buffer,
         rowCount: answer.rows.rowCount,
         featureCount: plan.outputs.length,
         viewCount: plan.viewCount,
@@ -157,9 +161,19 @@ class PlanCache implements PlanCounts {
   }
 }
 
-/** References hold no NUL (a plan refuses them), so the count in front makes the text unambiguous. */
 function keyOf({ features, featureService, fullFeatureNames }: RequestShape): string {
-  const asked =
-    featureService !== undefined ? `s${featureService}` : `${features.length}\0${features.join('\0')}`
+  const asked = featureService !== undefined ? `s${featureService}` : listText(features)
   return fullFeatureNames ? `full ${asked}` : asked
+}
+
+/** Of lists that cannot change: joining and hashing 250 references takes 10 µs. */
+const listTexts = new WeakMap<readonly string[], string>()
+
+/** References hold no NUL (a plan refuses them), so the count in front makes the text unambiguous. */
+function listText(features: readonly string[]): string {
+  const known = listTexts.get(features)
+  if (known !== undefined) return known
+  const text = `${features.length}\0${features.join('\0')}`
+  if (Object.isFrozen(features)) listTexts.set(features, text)
+  return text
 }

@@ -27,25 +27,26 @@ export function programResponse(answer: OnlineAnswer): OnlineResponse {
     statuses: new Array<FieldStatus>(rowCount).fill('PRESENT'),
     eventTimestamps: new Array<bigint>(rowCount).fill(0n),
   }))
-  return { columns: [...keys, ...answer.outputs.map((_, index) => outputColumn(answer, index))] }
+  return { columns: [...keys, ...answer.plan.outputs.map((_, index) => outputColumn(answer, index))] }
 }
 
-function outputColumn({ plan, rows: { rowCount }, outputs, statuses }: OnlineAnswer, index: number): Column {
-  const output = outputs[index]!
+function outputColumn({ plan, rows, computed, statuses }: OnlineAnswer, index: number): Column {
+  const { rowCount } = rows
+  const output = plan.outputs[index]!
   const codes = statuses.codes.subarray(index * rowCount, (index + 1) * rowCount)
   const column = { name: output.name, statuses: Array.from(codes, (code) => FIELD_STATUSES[code]!) }
   if (output.kind === 'onDemand') {
-    const values = output.cells.map((cell) => (cell ? decodeValue(cell).cell : null))
-    return { ...column, values, eventTimestamps: output.cells.map(() => 0n) }
+    const values = computed[index]!.map((cell) => (cell ? decodeValue(cell).cell : null))
+    return { ...column, values, eventTimestamps: values.map(() => 0n) }
   }
-  const { rows, rowOf } = output.rows
-  const times = rows.map((row) => {
-    const time = cellOfRow(row, timeCell(plan, output.place))
+  const group = rows.groups[output.cell.group]!
+  const times = group.rows.map((row) => {
+    const time = cellOfRow(row, timeCell(plan, output.cell))
     return time === null ? 0n : timestampMicros(time)
   })
   return {
     ...column,
-    values: storedCells(output.place, output.rows, rowCount),
-    eventTimestamps: rowOf === undefined ? times : rowOf.map((row) => times[row]!),
+    values: storedCells(output.cell, group, rowCount),
+    eventTimestamps: group.rowOf === undefined ? times : group.rowOf.map((row) => times[row]!),
   }
 }

@@ -1,16 +1,14 @@
-import { ByteWriter } from '../codec/byte-writer.js'
+import type { ByteWriter } from '../codec/byte-writer.js'
 import { encodeValue, valueEncoder } from '../codec/value.js'
 import type { Cell } from '../core/cell.js'
+import { FIELD_STATUSES } from '../core/field-status.js'
 import type { OnlineRow } from '../online-stores/online-row.js'
 import { protoNames } from './answer-names.js'
-import { MIXED, type OnDemandColumn, PRESENT, type StoredColumn } from './field-status.js'
+import { AnswerPieces } from './answer-pieces.js'
+import { type ComputedCells, MIXED, PRESENT } from './field-status.js'
 import type { OnlineAnswer } from './online-answer.js'
-import { timeCell } from './online-plan.js'
+import { type CellPlace, timeCell } from './online-plan.js'
 import type { EchoedColumn } from './online-read.js'
-
-/** Answers are written here one after another, so that none pays for a buffer that grows. */
-const scratch = new ByteWriter(1 << 16)
-const KEPT_BYTES = 1 << 22
 
 /** Fields of GetOnlineFeaturesResponse and of what it is made of, as tags: number and wire type 2. */
 const METADATA = 0x0a
@@ -20,15 +18,16 @@ const VALUES = 0x0a
 const STATUSES = 0x12
 const EVENT_TIMESTAMPS = 0x1a
 
-/** The message feast.serving.GetOnlineFeaturesResponse: stored Values and Timestamps are copied, none is decoded. */
-export function writeProtoResponse(answer: OnlineAnswer, includeViewVersions: boolean): Buffer {
-  scratch.reset(KEPT_BYTES)
-  new ProtoResponse(scratch, answer).write(includeViewVersions ? answer.plan.names.protoVersions : NONE)
-  return scratch.copy()
-}
+const pieces = new AnswerPieces()
 
-/** Where in the answer a piece stands that other columns have as well: copying it costs less than writing it. */
-type Piece = { readonly start: number; readonly end: number }
+/** The message feast.serving.GetOnlineFeaturesResponse: stored Values and Timestamps are copied, none is decoded. */
+export function writeProtoResponse(
+  out: ByteWriter,
+  answer: OnlineAnswer,
+  includeViewVersions: boolean,
+): void {
+  new ProtoResponse(out, answer).write(includeViewVersions ? answer.plan.names.protoVersions : NONE)
+}
 
 class ProtoResponse {
   readonly #out: ByteWriter
@@ -36,20 +35,17 @@ class ProtoResponse {
   readonly #rowCount: number
   /** Statuses of a column: tag, length, a byte per row. */
   readonly #statusesBytes: number
-  readonly #statuses: (Piece | undefined)[] = []
-  /** By group and view. */
-  readonly #times: (Piece | undefined)[][]
 
   constructor(out: ByteWriter, answer: OnlineAnswer) {
     this.#out = out
     this.#answer = answer
     this.#rowCount = answer.rows.rowCount
     this.#statusesBytes = fieldBytes(this.#rowCount)
-    this.#times = answer.plan.groups.map(() => [])
+    pieces.reset(VIEW_PIECES * answer.plan.storedViewCount)
   }
 
   write(versions: Buffer): void {
-    const { plan, rows, outputs } = this.#answer
+    const { plan, rows, computed } = this.#answer
     const echoedNames = protoNames(rows.echoed.map(({ name }) => name))
     const namesBytes = echoedNames.length + plan.names.proto.length
     this.#tag(METADATA, fieldBytes(namesBytes) + versions.length)
@@ -58,28 +54,42 @@ class ProtoResponse {
     this.#out.slice(plan.names.proto, 0, plan.names.proto.length)
     this.#out.slice(versions, 0, versions.length)
     for (const column of rows.echoed) this.#echoed(column)
-    outputs.forEach((output, index) => {
-      if (output.kind === 'stored') this.#stored(output, index)
-      else this.#computed(output, index)
-    })
+    const { outputs } = plan
+    for (let index = 0; index < outputs.length; index++) {
+      const output = outputs[index]!
+      if (output.kind === 'stored') this.#stored(output.cell, index)
+      else this.#computed(computed[index]!, index)
+    }
   }
 
-  #stored({ place, rows: { rows, rowOf } }: StoredColumn, index: number): void {
+  #stored(place: CellPlace, index: number): void {
+    const out = this.#out
+    const { rows, rowOf } = this.#answer.rows.groups[place.group]!
     const cell = 2 * place.cell
     const time = 2 * timeCell(this.#answer.plan, place)
-    const times = this.#times[place.group]!
-    const written = times[place.view]
-    let bytes =
-      this.#statusesBytes +
-      (written ? written.end - written.start : cellsBytes(rows, rowOf, time, this.#rowCount))
-    bytes += cellsBytes(rows, rowOf, cell, this.#rowCount)
-    this.#tag(RESULTS, bytes)
+    const status = this.#answer.statuses.common[index]!
+    const timesPiece = VIEW_PIECES * place.storedView
+    const endPiece = timesPiece + 1 + status
+    const valuesBytes = cellsBytes(rows, rowOf, cell, this.#rowCount)
+    const endBytes = status === MIXED ? 0 : pieces.length(endPiece)
+    if (endBytes > 0) {
+      this.#tag(RESULTS, valuesBytes + endBytes)
+      this.#cells(VALUES, rows, rowOf, cell)
+      pieces.repeat(endPiece, out)
+      return
+    }
+    const timesBytes = pieces.length(timesPiece) || cellsBytes(rows, rowOf, time, this.#rowCount)
+    this.#tag(RESULTS, valuesBytes + this.#statusesBytes + timesBytes)
     this.#cells(VALUES, rows, rowOf, cell)
+    const start = out.length
     this.#outputStatuses(index)
-    times[place.view] = this.#once(written, () => this.#cells(EVENT_TIMESTAMPS, rows, rowOf, time))
+    const timesStart = out.length
+    if (!pieces.repeat(timesPiece, out)) this.#cells(EVENT_TIMESTAMPS, rows, rowOf, time)
+    pieces.keep(timesPiece, timesStart, out)
+    if (status !== MIXED) pieces.keep(endPiece, start, out)
   }
 
-  #computed({ cells }: OnDemandColumn, index: number): void {
+  #computed(cells: ComputedCells, index: number): void {
     this.#resultHead(cells)
     for (const cell of cells) this.#field(VALUES, cell ?? NONE, 0, cell?.length ?? 0)
     this.#outputStatuses(index)
@@ -122,10 +132,8 @@ class ProtoResponse {
   }
 
   #sameStatuses(status: number): void {
-    this.#statuses[status] = this.#once(this.#statuses[status], () => {
-      this.#tag(STATUSES, this.#rowCount)
-      for (let row = 0; row < this.#rowCount; row++) this.#out.byte(status)
-    })
+    this.#tag(STATUSES, this.#rowCount)
+    for (let row = 0; row < this.#rowCount; row++) this.#out.byte(status)
   }
 
   /** The epoch is a Timestamp without bytes. */
@@ -155,17 +163,10 @@ class ProtoResponse {
     for (let from = start; from < end; from++) to[at++] = bytes[from]!
     out.length = at
   }
-
-  #once(written: Piece | undefined, write: () => void): Piece {
-    if (written === undefined) {
-      const start = this.#out.length
-      write()
-      return { start, end: this.#out.length }
-    }
-    this.#out.repeat(written.start, written.end)
-    return written
-  }
 }
+
+/** Of a view: the times of a column, and per status all that follows its values. */
+const VIEW_PIECES = 1 + FIELD_STATUSES.length
 
 const NONE = Buffer.alloc(0)
 

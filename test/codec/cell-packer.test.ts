@@ -55,7 +55,7 @@ describe('packed cells', () => {
           const out = new ByteWriter(1)
           const packed = () => {
             pack(out, cell)
-            return out.copy()
+            return out.written
           }
           expect(outcome(packed)).toBe(outcome(() => encodeValue(type, cell, 'Column "c"')))
         }
@@ -68,6 +68,8 @@ describe('packed cells', () => {
     const out = new ByteWriter(1)
     const cells = ['a', null, 'bc', 'x'.repeat(300)]
     for (const cell of cells) cellPacker({ valueType: 'STRING' }, 'Column "c"')(out, cell)
-    expect(out.copy()).toEqual(Buffer.concat(cells.map((cell) => encodeValue({ valueType: 'STRING' }, cell))))
+    expect(out.written).toEqual(
+      Buffer.concat(cells.map((cell) => encodeValue({ valueType: 'STRING' }, cell))),
+    )
   })
 })

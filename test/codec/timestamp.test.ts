@@ -23,7 +23,7 @@ function written(timestamp: Timestamp): string {
   const out = new ByteWriter(1)
   out.byte(0x22)
   writeTimestampText(out, timestamp)
-  const text = out.copy().toString('latin1', 1)
+  const text = out.written.toString('latin1', 1)
   expect(text).toBe(timestampText(timestamp))
   return text
 }

@@ -21,7 +21,7 @@ function valueJson(bytes: Uint8Array): string {
   out.byte(0x5b)
   const surrounded = Buffer.concat([Buffer.from([1, 2]), bytes, Buffer.from([3])])
   writeValueJson(out, surrounded, 2, 2 + bytes.length)
-  const text = out.copy().toString('utf8', 1)
+  const text = out.written.toString('utf8', 1)
   expect(text).toBe(plainValueJson(bytes))
   return text
 }

@@ -1,6 +1,5 @@
 import { expect } from '@jest/globals'
-import { silentLogger } from '../../src/core/logger.js'
-import { openRegistryStore } from '../../src/registry/index.js'
+import { openSqlRegistry } from '../registry/open-sql-registry.js'
 import { expectWhole, killWriters, startSqlWriter } from '../registry/sql-writers.js'
 import type { Random } from './random.js'
 import type { RealFeast } from './real-feast.js'
@@ -39,7 +38,7 @@ export async function expectSixteenLoseNothing(
   const python = [0, 1, 2, 3].flatMap((writer) =>
     Array.from({ length: 2 * count }, (_, i) => `python${writer}_${i}`),
   )
-  const store = await openAt(url)
+  const store = await openSqlRegistry(url)
   try {
     await expectWhole(store, [...names, ...python, ...killed])
   } finally {
@@ -54,21 +53,4 @@ export async function expectSixteenLoseNothing(
   )
   expect(shared.intervals.map(([start]) => start).sort((a, b) => a - b)).toEqual(wanted)
   expect(shared.description).toMatch(new RegExp(`^python\\d_${2 * count - 1}$`))
-}
-
-function openAt(url: string) {
-  const block = {
-    type: 'sql',
-    path: url,
-    options: { path: url },
-    cacheTtlSeconds: 0,
-    versioning: false,
-    purgeFeastMetadata: false,
-  }
-  return openRegistryStore(block, {
-    project: 'demo',
-    repoPath: '/',
-    entityKeyVersion: 3,
-    logger: silentLogger,
-  })
 }

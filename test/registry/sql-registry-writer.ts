@@ -9,10 +9,9 @@ import { editViewState } from '../../src/codec/definitions/view-state.js'
 import { encodeBytesField, encodeTextField } from '../../src/codec/wire.js'
 import { isFeastError } from '../../src/core/errors.js'
 import { nowMicros } from '../../src/core/instant.js'
-import { silentLogger } from '../../src/core/logger.js'
-import { openRegistryStore } from '../../src/registry/index.js'
 import type { RegistryChange, RegistryContents } from '../../src/registry/registry-store.js'
 import { entityRecordBytes } from './entity-record-bytes.js'
+import { openSqlRegistry } from './open-sql-registry.js'
 
 const [url, writers, count, prefix, view, firstHour] = process.argv.slice(2)
 const HOUR = 3_600_000_000n
@@ -20,17 +19,7 @@ const HOUR = 3_600_000_000n
 await Promise.all(Array.from({ length: Number(writers) }, (_, writer) => run(writer)))
 
 async function run(writer: number): Promise<void> {
-  const store = await openRegistryStore(
-    {
-      type: 'sql',
-      path: url!,
-      options: { path: url! },
-      cacheTtlSeconds: 0,
-      versioning: false,
-      purgeFeastMetadata: false,
-    },
-    { project: 'demo', repoPath: '/', entityKeyVersion: 3, logger: silentLogger },
-  )
+  const store = await openSqlRegistry(url!)
   for (let i = 0; i < Number(count); i++) {
     const name = `${prefix}${writer}_${i}`
     for (;;) {

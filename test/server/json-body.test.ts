@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
-import { JsonSyntaxError, parseJsonBody } from '../../src/server/http/json-body.js'
+import { JsonSyntaxError, parseJsonBody, parseLookupBody } from '../../src/server/http/json-body.js'
 
 describe('JSON bodies', () => {
   it('reads integers past 2^53 exactly and all other numbers as numbers', () => {
@@ -119,3 +119,51 @@ function withoutBigints(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, withoutBigints(one)]))
 }
+
+describe('JSON bodies with a list of features', () => {
+  const LIST = '["v:a","v:b"]'
+
+  it.each([
+    `{"features":${LIST},"entities":{"id":[1,12345678901234567890]}}`,
+    `{"entities":{"id":[1]}, "features" : ${LIST}}`,
+    `{"features":${LIST},"features":["v:c"]}`,
+    `{"features":["v:c"],"features":${LIST}}`,
+    `{"entities":{"features":${LIST}},"features":["v:d"]}`,
+    `{"entities":{"features":${LIST}},"features":"x"}`,
+    `{"a":{"features":${LIST}}}`,
+    `{"a":"\\"features\\":${LIST.replaceAll('"', '\\"')}"}`,
+    `{"a":"x,"features":${LIST}}`,
+    `{"a\\"features":${LIST}}`,
+    `{"features":${LIST}`,
+    `{"features":${LIST}]}`,
+    `[{"features":${LIST}}]`,
+    `{"features":["v:]a","v:b"]}`,
+    `{"features":["v:\\u005d"]}`,
+    '{"features":[1,"v:a"]}',
+    '{"features":[]}',
+    '{"features":[[]]}',
+    '{"features":["a" "b"]}',
+    `{"__proto__":{"x":1},"features":${LIST}}`,
+  ])('are read as others are, the first time and later: %s', (text) => {
+    parseLookupBody(`{"features":${LIST}}`)
+    const [plain, ...others] = [parseJsonBody, parseLookupBody, parseLookupBody, parseLookupBody].map(
+      (parse) => {
+        try {
+          return { read: parse(text) }
+        } catch (error) {
+          const { message, position } = error as JsonSyntaxError
+          return { message, position }
+        }
+      },
+    )
+    for (const other of others) expect(other).toEqual(plain)
+  })
+
+  it('share a list that cannot be changed', () => {
+    const read = () =>
+      (parseLookupBody(`{"features":${LIST},"entities":{}}`) as { features: string[] }).features
+    read()
+    expect(read()).toBe(read())
+    expect(() => read().push('v:c')).toThrow(TypeError)
+  })
+})

@@ -219,6 +219,10 @@ describe('/ready', () => {
 })
 
 it('metrics tell values by status, plans, the registry, the process', async () => {
+  const failures = /^feast_node_registry_refresh_failures_total (\d+)$/m
+  // Stores of tests that ran before in this process may have failed to refresh theirs.
+  const before = failures.exec((await fixture.app.inject({ url: '/metrics' })).payload)?.[1]
+  expect(before).toBeDefined()
   await fixture.post('/get-online-features', {
     features: ['loc_stats:temp', 'driver_stats:raw'],
     entities: { location_id: [1, 99], driver_id: [1002, 1001] },
@@ -239,7 +243,7 @@ it('metrics tell values by status, plans, the registry, the process', async () =
   expect(value('feast_node_plan_cache_plans')).toBeGreaterThanOrEqual(2)
   expect(value('feast_node_plan_cache_hits_total')).toBeGreaterThanOrEqual(1)
   expect(value('feast_node_registry_age_seconds')).toBeLessThan(60)
-  expect(value('feast_node_registry_refresh_failures_total')).toBe(0)
+  expect(failures.exec(payload)?.[1]).toBe(before)
   expect(payload).toMatch(/^feast_node_open_connections\{protocol="http"\} \d+$/m)
   for (const name of [
     'nodejs_eventloop_lag_p99_seconds',

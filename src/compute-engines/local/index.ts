@@ -1,7 +1,14 @@
 import { BoundedWrites } from '../../core/bounded-writes.js'
+import type { ColumnBatch } from '../../core/cell.js'
 import { feastError } from '../../core/errors.js'
 import type { EncodedRow } from '../../online-stores/online-store.js'
-import type { ComputeEngine, EngineStores, MaterializationTask, MaterializedRows } from '../compute-engine.js'
+import type {
+  ComputeEngine,
+  EngineStores,
+  LoadTask,
+  MaterializationTask,
+  MaterializedRows,
+} from '../compute-engine.js'
 
 /** Writes of one view that may be on their way to the online store at once. */
 const WRITES_IN_FLIGHT = 3
@@ -11,19 +18,32 @@ const WRITES_IN_FLIGHT = 3
  * holds one pulled batch and {@link WRITES_IN_FLIGHT} + 1 writes, however long the source is.
  */
 export function createLocalEngine(stores: EngineStores): ComputeEngine {
-  return { materialize: (task, signal) => stream(stores, task, signal) }
+  return {
+    materialize: (task, signal) => materialize(stores, task, signal),
+    load: (rows, task, signal) => load(stores, rows, task, signal),
+  }
 }
 
-async function stream(
-  { offlineStore, onlineStore }: EngineStores,
+async function materialize(
+  stores: EngineStores,
   task: MaterializationTask,
   signal: AbortSignal | undefined,
 ): Promise<MaterializedRows> {
-  const pull = offlineStore.pull(task.pull)
-  const writes = new BoundedWrites(WRITES_IN_FLIGHT)
-  const totals = { rows: 0, skipped: 0 }
+  const pull = stores.offlineStore.pull(task.pull)
   // Only for people to see what is left: when counting fails, so does the pull, which says why.
   if (task.onExpectedRows) void pull.expectedRows(signal).then(task.onExpectedRows, () => undefined)
+  const { rows, skipped } = await load(stores, pull.batches(signal), task, signal)
+  return { rows, skipped: skipped + (await pull.skippedRows(signal)) }
+}
+
+async function load(
+  { onlineStore }: Pick<EngineStores, 'onlineStore'>,
+  batches: AsyncIterable<ColumnBatch>,
+  task: LoadTask,
+  signal: AbortSignal | undefined,
+): Promise<MaterializedRows> {
+  const writes = new BoundedWrites(WRITES_IN_FLIGHT)
+  const totals = { rows: 0, skipped: 0 }
   const write = (rows: readonly EncodedRow[]) =>
     writes.add(async () => {
       await onlineStore.write({ table: task.table, rows })
@@ -32,7 +52,7 @@ async function stream(
     })
   try {
     const chunks = new RowChunks(task.writeRows)
-    for await (const batch of pull.batches(signal)) {
+    for await (const batch of batches) {
       const { rows, skipped } = task.encode(batch)
       totals.skipped += skipped
       for (const chunk of chunks.push(rows)) {
@@ -47,11 +67,10 @@ async function stream(
     await writes.settled()
   }
   writes.throwFailure()
-  totals.skipped += await pull.skippedRows(signal)
   return totals
 }
 
-function refuseAborted(task: MaterializationTask, signal: AbortSignal | undefined): void {
+function refuseAborted(task: LoadTask, signal: AbortSignal | undefined): void {
   if (signal?.aborted)
     throw feastError('ABORTED', { what: `Materialization of "${task.view}"` }, signal.reason)
 }

@@ -89,7 +89,7 @@ class Attempts {
   }
 
   async run(): Promise<Reply[]> {
-    let left: readonly number[] = this.#set.keys.map((_, index) => index)
+    let left: readonly number[] = Array.from(this.#set.keys.keys())
     for (let attempt = 0; ; attempt++) {
       this.#failure = undefined
       this.#redirected = false
@@ -101,10 +101,11 @@ class Attempts {
 
   /** The commands that are still to be done. */
   async #send(indexes: readonly number[]): Promise<readonly number[]> {
-    const lists = await Promise.all(
-      (await this.#groups(indexes)).map(([link, group]) => this.#sendTo(link, group)),
-    )
-    return lists.length === 1 ? lists[0]! : lists.flat()
+    const { keys, channel } = this.#set
+    if (!this.#router.isSharded) return this.#sendTo(this.#router.route(keys[0]!, channel), indexes)
+    const groups = await this.#groups(indexes)
+    const lists = await Promise.all(groups.map(([link, group]) => this.#sendTo(link, group)))
+    return lists.flat()
   }
 
   async #groups(
@@ -114,7 +115,6 @@ class Attempts {
       const waiting = this.#router.ready()
       if (waiting) await inTime(waiting, this.#deadline, () => slow('its cluster nodes'))
       const { keys, channel } = this.#set
-      if (!this.#router.isSharded) return [[this.#router.route(keys[0]!, channel), indexes]]
       const groups = new Map<RedisLink, number[]>()
       for (const index of indexes) {
         if (this.#asks.has(index)) continue

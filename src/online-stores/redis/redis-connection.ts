@@ -2,6 +2,7 @@ import net from 'node:net'
 import tls from 'node:tls'
 import { feastError, messageOf } from '../../core/errors.js'
 import { IN_TIME, isPassing, NodeUnavailable, replyError, storeName } from './redis-failure.js'
+import { ReadSlab } from './read-slab.js'
 import { ErrorReply, encodeCommand, type Reply, ReplyParser, RowReply } from './resp.js'
 
 export interface RedisAddress {
@@ -47,6 +48,7 @@ export class RedisConnection {
   readonly #socket: net.Socket
   readonly #node: string
   readonly #onClose: () => void
+  readonly #parser: ReplyParser
   #pending: (Pending | undefined)[] = []
   #head = 0
   #pendingBytes = 0
@@ -63,9 +65,9 @@ export class RedisConnection {
     onClose: () => void = () => {},
   ): Promise<RedisConnection> {
     const deadline = Date.now() + options.connectTimeoutMs
-    const socket = options.tls
-      ? tls.connect({ ...options.tls, host: address.host, port: address.port })
-      : net.connect({ host: address.host, port: address.port })
+    const slab = new ReadSlab((chunk) => connection.#read(chunk))
+    const target = { host: address.host, port: address.port, onread: slab.onread }
+    const socket = options.tls ? tls.connect({ ...options.tls, ...target }) : net.connect(target)
     const connection = new RedisConnection(socket, addressText(address), onClose)
     try {
       await connection.#connected(options)
@@ -81,22 +83,23 @@ export class RedisConnection {
     this.#socket = socket
     this.#node = node
     this.#onClose = onClose
-    const parser = new ReplyParser(
+    this.#parser = new ReplyParser(
       (reply) => this.#answer(reply),
       () => this.#pending[this.#head]?.rowCells ?? 0,
     )
     socket.setNoDelay(true)
     socket.setKeepAlive(true, 10_000)
-    socket.on('data', (chunk: Buffer) => {
-      this.#lastByteAt = Date.now()
-      try {
-        parser.push(chunk)
-      } catch (error) {
-        this.close(`its answer is not Redis's protocol (${messageOf(error)})`, error)
-      }
-    })
     socket.on('error', (error) => this.close(reasonOf(error), error))
     socket.on('close', () => this.close('it closed the connection'))
+  }
+
+  #read(chunk: Buffer): void {
+    this.#lastByteAt = Date.now()
+    try {
+      this.#parser.push(chunk)
+    } catch (error) {
+      this.close(`its answer is not Redis's protocol (${messageOf(error)})`, error)
+    }
   }
 
   get isOpen(): boolean {

@@ -46,6 +46,17 @@ const PLUS = 0x2b
 const MINUS = 0x2d
 const COLON = 0x3a
 
+/** Chunks that lie behind each other in memory are not copied. */
+function joined(chunks: readonly Buffer[], byteCount: number): Buffer {
+  const [first] = chunks
+  let end = first!.byteOffset
+  for (const { buffer, byteOffset, length } of chunks) {
+    if (buffer !== first!.buffer || byteOffset !== end) return Buffer.concat(chunks, byteCount)
+    end += length
+  }
+  return Buffer.from(first!.buffer, first!.byteOffset, byteCount)
+}
+
 interface OpenArray {
   readonly items: Reply[]
   left: number
@@ -84,7 +95,7 @@ export class ReplyParser {
       this.#waiting.push(chunk)
       this.#waitingBytes += chunk.length
       if (this.#waitingBytes < this.#needed) return
-      bytes = Buffer.concat(this.#waiting, this.#waitingBytes)
+      bytes = joined(this.#waiting, this.#waitingBytes)
       this.#waiting = []
       this.#waitingBytes = 0
     }

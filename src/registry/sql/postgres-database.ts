@@ -8,7 +8,7 @@ const PATIENCE_MS = 20_000
 /** Shorter than PostgreSQL's own `deadlock_timeout` (1 s): of two that wait for each other it is us who give way. */
 const LOCK_TIMEOUT_MS = 500
 /** For so long Python Feast is also kept from reading what is about to change. */
-const EXCLUSIVE_MS = 3000
+const EXCLUSIVE_MS = 2000
 const STATEMENT_TIMEOUT_MS = 30_000
 /** A process that stands still with locks in its hands loses them. */
 const IDLE_TIMEOUT_MS = 10_000
@@ -73,6 +73,9 @@ export class PostgresDatabase implements RegistryDatabase {
     run: (transaction: Transaction) => Promise<Result>,
   ): Promise<Result> {
     const client = await this.#connect()
+    // A connection that breaks between two statements says so by this event as well as by failing the next.
+    const ignore = () => {}
+    client.on('error', ignore)
     let ended = false
     try {
       await client.query(begin)
@@ -92,6 +95,7 @@ export class PostgresDatabase implements RegistryDatabase {
         ))
       throw error
     } finally {
+      client.off('error', ignore)
       client.release(!ended)
     }
   }

@@ -220,8 +220,12 @@ export class GrpcCall {
     stream.respond(this.#headers(), ANSWER_OPTIONS)
     this.#trailers = GOOD_TRAILERS
     this.#hold(message.length)
-    if (message.length <= COPIED_BYTES) stream.end(frameMessage(message))
-    else {
+    if (message.length <= COPIED_BYTES) {
+      stream.end(frameMessage(message))
+      this.lookup?.release()
+    } else {
+      // Not when it closes: what was sent to a client that has gone may still lie in the queue of the connection.
+      if (this.lookup) stream.once('finish', this.lookup.release)
       stream.cork()
       stream.write(frameHead(message.length))
       stream.end(message)

@@ -22,7 +22,7 @@ import type { ServerLog } from '../server-log.js'
 import type { RequestTracer } from '../tracing.js'
 import { BodyReader } from './body-reader.js'
 import { detailBody, errorReply } from './error-reply.js'
-import { parseJsonBody } from './json-body.js'
+import { parseLookupBody } from './json-body.js'
 import type { MaterializeJobs } from './materialize-jobs.js'
 import { PROTOBUF_TYPES } from './protobuf-body.js'
 import { healthRoutes } from './routes/health.js'
@@ -210,7 +210,7 @@ function readBodies(app: FastifyInstance, { admission, bodyLimitBytes }: AppOpti
 function parseBody(body: Buffer): unknown {
   if (body.length === 0) return undefined
   if (!isUtf8(body)) throw new NotUtf8()
-  return parseJsonBody(body.toString('utf8'))
+  return parseLookupBody(body.toString('utf8'))
 }
 
 class NotUtf8 extends Error {

@@ -127,9 +127,9 @@ export const truth: Reader<boolean> = (value, loc, report) => {
 
 export const texts: Reader<readonly string[]> = (value, loc, report) => {
   if (Array.isArray(value)) {
-    value.forEach((item, index) => {
-      text(item, [...loc, index], report)
-    })
+    for (let index = 0; index < value.length; index++) {
+      if (typeof value[index] !== 'string') text(value[index], [...loc, index], report)
+    }
     return value as readonly string[]
   }
   report({ type: 'list_type', loc, msg: 'Input should be a valid list', input: value })

@@ -1,3 +1,6 @@
+import { randomUUID } from 'node:crypto'
+import { FeatureLists } from '../../codec/feature-lists.js'
+
 /** The text is not JSON. `message` and `position` (in characters) are those that Python's json module gives. */
 export class JsonSyntaxError extends Error {
   override readonly name = 'JsonSyntaxError'
@@ -14,6 +17,55 @@ const MAX_DEPTH = 64
 
 /** 16 digits may be more than a double holds exactly. */
 const LONG_DIGITS = /\d{16}/
+
+/** Where a list of features may start. */
+const LIST_START = /"features"\s*:\s*\[/
+/** Stands for a list that is known; nobody can guess it. */
+const KNOWN = `features ${randomUUID()}`
+const lists = new FeatureLists()
+
+/**
+ * {@link parseJsonBody}, of a request that may hold a list of features: one that was sent before is not read again.
+ * What is around it is; only if {@link KNOWN} in its place is read as the member `features` was the list that member,
+ * and not part of a text or of something else.
+ * @throws JsonSyntaxError
+ */
+export function parseLookupBody(text: string): unknown {
+  const found = LIST_START.exec(text)
+  const start = found === null ? -1 : found.index + found[0].length - 1
+  const end = text.indexOf(']', start) + 1
+  if (start < 0 || end === 0) return parseJsonBody(text)
+  const listText = text.slice(start, end)
+  const known = lists.get(listText)
+  if (known !== undefined) {
+    const body = bodyAround(text.slice(0, start), text.slice(end))
+    if (body !== undefined) return { ...body, features: known }
+  }
+  const body = parseJsonBody(text)
+  if (known === undefined) learn(listText)
+  return body
+}
+
+function bodyAround(before: string, after: string): object | undefined {
+  try {
+    const body = parseJsonBody(`${before}"${KNOWN}"${after}`)
+    return (body as { readonly features?: unknown } | null)?.features === KNOWN ? (body as object) : undefined
+  } catch {
+    // The whole text is read, so that the message says where in it the error is.
+    return undefined
+  }
+}
+
+function learn(listText: string): void {
+  try {
+    const list: readonly unknown[] = JSON.parse(listText)
+    // A copy: a slice of a text keeps all of it in memory.
+    const text = Buffer.from(listText).toString()
+    if (list.every((item) => typeof item === 'string')) lists.add(text, list as readonly string[])
+  } catch {
+    // It ends later: an item holds a bracket.
+  }
+}
 
 /**
  * JSON as Python's json module reads it: integers past 2^53 are exact (bigint), `NaN` and `Infinity` are numbers.

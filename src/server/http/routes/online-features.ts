@@ -33,6 +33,8 @@ export const onlineFeaturesRoutes: FastifyPluginAsync<Deps> = async (app, { stor
     const format = wantsProtobuf(request) ? 'protobuf' : 'json'
     const answer = await serving.answer(lookup, format)
     metrics.countLookup(request, answer)
+    // All of it is with the operating system then. Of an answer that does not get there the buffer is lost.
+    reply.raw.once('finish', answer.release)
     return format === 'json' ? sendJson(reply, 200, answer.body) : sendProtobuf(reply, answer.body)
   })
 }
