@@ -32,6 +32,7 @@ const KINDS: readonly Definition['kind'][] = [
   'project',
   'fileSource',
   'athenaSource',
+  'trinoSource',
   'pushSource',
   'requestSource',
   'kafkaSource',

@@ -172,7 +172,7 @@ export async function parseRepoConfig(
       provider,
       registry: resolvedRegistry(registry),
       online_store: onlineStore ? { type: onlineStore.type, ...onlineStore.options } : null,
-      offline_store: { type: offlineStore.type, ...offlineStore.options },
+      offline_store: { type: offlineStore.type, ...withoutSecrets(offlineStore.options) },
       batch_engine: { type: batchEngine.type, ...batchEngine.options },
       auth: { type: auth.type, ...withoutSecrets(auth.options) },
       ...(data['feature_server'] ? { feature_server: featureServer } : {}),
@@ -327,6 +327,7 @@ const TYPES_OF_CLASSES: Readonly<Record<string, string>> = {
   DaskOfflineStore: 'dask',
   DuckDBOfflineStore: 'duckdb',
   AthenaOfflineStore: 'athena',
+  TrinoOfflineStore: 'trino',
 }
 
 function onlineBlock(source: ConfigFile): StoreBlock | undefined {
@@ -410,7 +411,7 @@ function withoutPassword(text: string): string {
   return text.replace(/^([\w+]+:\/\/[^:/]*:)[^@]*@/, '$1***@')
 }
 
-const SECRET_KEYS = ['token', 'user_token', 'password', 'client_secret']
+const SECRET_KEYS = ['token', 'user_token', 'password', 'client_secret', 'x-trino-extra-credential-header']
 
 function metricsEnabled(source: ConfigFile, featureServer: Raw): boolean {
   const metrics = featureServer['metrics']

@@ -35,6 +35,13 @@ export interface AthenaSource extends RowSource {
   readonly dataSource: string
 }
 
+export interface TrinoSource extends RowSource {
+  readonly kind: 'trinoSource'
+  /** `table`, `schema.table` or `catalog.schema.table`. */
+  readonly table: string
+  readonly query: string
+}
+
 /** Rows arrive by push; `batchSource` keeps their history. */
 export interface PushSource extends SourceCommon {
   readonly kind: 'pushSource'
@@ -77,7 +84,7 @@ export interface UnknownSource extends RowSource {
   readonly bytes: Uint8Array
 }
 
-export type BatchSource = FileSource | AthenaSource | UnknownSource
+export type BatchSource = FileSource | AthenaSource | TrinoSource | UnknownSource
 export type StreamSource = PushSource | KafkaSource | KinesisSource
 export type DataSource = BatchSource | StreamSource | RequestSource
 
@@ -151,10 +158,33 @@ export function athenaSource(
     readonly dataSource?: string
   },
 ): AthenaSource {
+  return Object.freeze({
+    kind: 'athenaSource',
+    ...tableOrQuery('Athena source', options),
+    database: options.database ?? '',
+    dataSource: options.dataSource ?? '',
+  })
+}
+
+/** A Trino table or query; exactly one of the two. `name` defaults to the table. */
+export function trinoSource(
+  options: RowOptions & {
+    readonly name?: string
+    readonly table?: string
+    readonly query?: string
+  },
+): TrinoSource {
+  return Object.freeze({ kind: 'trinoSource', ...tableOrQuery('Trino source', options) })
+}
+
+function tableOrQuery(
+  what: string,
+  options: RowOptions & { readonly name?: string; readonly table?: string; readonly query?: string },
+) {
   const name = options.name ?? options.table ?? ''
   if (!options.table === !options.query || name === '') {
     throw feastError('INVALID_DEFINITION', {
-      object: `Athena source "${name}"`,
+      object: `${what} "${name}"`,
       problem:
         options.table && options.query
           ? 'it has both a table and a query'
@@ -162,14 +192,7 @@ export function athenaSource(
       mend: 'Give exactly one of `table` and `query`, and a `name` with a query.',
     })
   }
-  return Object.freeze({
-    kind: 'athenaSource',
-    ...rows('Athena source', name, options),
-    table: options.table ?? '',
-    query: options.query ?? '',
-    database: options.database ?? '',
-    dataSource: options.dataSource ?? '',
-  })
+  return { ...rows(what, name, options), table: options.table ?? '', query: options.query ?? '' }
 }
 
 export function pushSource(
@@ -241,5 +264,5 @@ export function kinesisSource(
 }
 
 export function isBatchSource(source: DataSource): source is BatchSource {
-  return source.kind === 'fileSource' || source.kind === 'athenaSource' || source.kind === 'unknownSource'
+  return ['fileSource', 'athenaSource', 'trinoSource', 'unknownSource'].includes(source.kind)
 }

@@ -149,6 +149,7 @@ function describeOnce(parts: StoreParts): DescribeSource {
 
 function identityOf(source: BatchSource): unknown {
   if (source.kind === 'fileSource') return [source.path, source.format, source.s3EndpointOverride]
+  if (source.kind === 'trinoSource') return [source.table, source.query]
   if (source.kind === 'athenaSource') return [source.dataSource, source.database, source.table, source.query]
   return [source.kind, source.name]
 }

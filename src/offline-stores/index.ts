@@ -13,8 +13,10 @@ type Load = () => Promise<BackendFactory<never, OfflineStore>>
 
 const duckdb: Load = async () => (await import('./duckdb/index.js')).duckdbOfflineStore as never
 
+const trino: Load = async () => (await import('./trino/index.js')).trinoOfflineStore as never
+
 /** `file` and `dask` are what Feast's own default writes; the same files are read by DuckDB here. */
-const BACKENDS: Readonly<Record<string, Load>> = { duckdb, file: duckdb, dask: duckdb }
+const BACKENDS: Readonly<Record<string, Load>> = { duckdb, file: duckdb, dask: duckdb, trino }
 
 /** @throws BACKEND_UNKNOWN, CONFIG_INVALID */
 export async function openOfflineStore(block: StoreBlock, context: BackendContext): Promise<OfflineStore> {

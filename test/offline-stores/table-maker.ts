@@ -26,8 +26,9 @@ export class TableMaker {
     private readonly engine: DuckDBEngine,
   ) {}
 
-  static async open(): Promise<TableMaker> {
-    const folder = await mkdtemp(join(tmpdir(), 'feast-tables-'))
+  /** @param given the folder; it is removed on close, like a new one */
+  static async open(given?: string): Promise<TableMaker> {
+    const folder = given ?? (await mkdtemp(join(tmpdir(), 'feast-tables-')))
     return new TableMaker(folder, new DuckDBEngine({ threads: 1 }, folder))
   }
 

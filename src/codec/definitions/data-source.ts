@@ -9,6 +9,7 @@ import type {
   RequestSource,
   StreamFormat,
   StreamSource,
+  TrinoSource,
   UnknownSource,
 } from '../../core/data-source.js'
 import { isBatchSource } from '../../core/data-source.js'
@@ -24,6 +25,7 @@ const SOURCE_TYPES = {
   kinesisSource: 4,
   requestSource: 7,
   pushSource: 9,
+  trinoSource: 10,
   athenaSource: 12,
 } as const
 
@@ -31,6 +33,7 @@ const SOURCE_TYPES = {
 const CLASSES: Readonly<Record<keyof typeof SOURCE_TYPES, string>> = {
   fileSource: 'feast.infra.offline_stores.file_source.FileSource',
   athenaSource: 'feast.infra.offline_stores.contrib.athena_offline_store.athena_source.AthenaSource',
+  trinoSource: 'feast.infra.offline_stores.contrib.trino_offline_store.trino_source.TrinoSource',
   kafkaSource: 'feast.data_source.KafkaSource',
   kinesisSource: 'feast.data_source.KinesisSource',
   pushSource: 'feast.data_source.PushSource',
@@ -42,7 +45,6 @@ const FOREIGN_CLASSES: Readonly<Record<number, string>> = {
   2: 'BigQuerySource',
   5: 'RedshiftSource',
   8: 'SnowflakeSource',
-  10: 'TrinoSource',
   11: 'SparkSource',
   13: 'IcebergSource',
 }
@@ -92,6 +94,8 @@ function encodeOptions(source: Exclude<DataSource, UnknownSource>, context: Enco
       const { table, query, database, dataSource } = source
       return { ...encodeRows(source), athenaOptions: { table, query, database, dataSource } }
     }
+    case 'trinoSource':
+      return { ...encodeRows(source), trinoOptions: { table: source.table, query: source.query } }
     case 'kafkaSource':
       return {
         ...encodeRows(source),
@@ -171,9 +175,10 @@ function encodeStreamFormat(format: StreamFormat): StreamFormatMessage {
 }
 
 export function decodeDataSource(message: Message): DataSource {
-  const { fileOptions, athenaOptions, kafkaOptions, kinesisOptions } = message
+  const { fileOptions, athenaOptions, trinoOptions, kafkaOptions, kinesisOptions } = message
   if (message.type === SOURCE_TYPES.fileSource) return decodeFile(message, fileOptions ?? {})
   if (message.type === SOURCE_TYPES.athenaSource) return decodeAthena(message, athenaOptions ?? {})
+  if (message.type === SOURCE_TYPES.trinoSource) return decodeTrino(message, trinoOptions ?? {})
   if (message.type === SOURCE_TYPES.kafkaSource) return decodeKafka(message, kafkaOptions ?? {})
   if (message.type === SOURCE_TYPES.kinesisSource) return decodeKinesis(message, kinesisOptions ?? {})
   if (message.type === SOURCE_TYPES.requestSource) return decodeRequestSource(message)
@@ -240,6 +245,15 @@ function decodeAthena(message: Message, options: NonNullable<Message['athenaOpti
     query: options.query ?? '',
     database: options.database ?? '',
     dataSource: options.dataSource ?? '',
+  })
+}
+
+function decodeTrino(message: Message, options: NonNullable<Message['trinoOptions']>): TrinoSource {
+  return Object.freeze({
+    kind: 'trinoSource',
+    ...decodeRows(message),
+    table: options.table ?? '',
+    query: options.query ?? '',
   })
 }
 

@@ -24,6 +24,7 @@ export function sourceFiles(source: BatchSource, repoPath: string): SourceFiles 
     feastError('SOURCE_UNSUPPORTED', { source: source.name, type, store: 'DuckDB' })
   if (source.kind === 'unknownSource') throw unsupported(source.type)
   if (source.kind === 'athenaSource') throw unsupported('Athena source')
+  if (source.kind === 'trinoSource') throw unsupported('Trino source')
   if (source.format === 'delta') throw unsupported('Delta table')
   const scheme = /^([a-z][a-z0-9+.-]+):\/\//i.exec(source.path)?.[1]?.toLowerCase()
   if (scheme !== undefined && scheme !== 'file') throw unsupported(`file at ${scheme}://`)

@@ -4,7 +4,7 @@ import { type FeastType, StringType, UnixTimestamp } from '../../core/value-type
 import type { HistoricalQuery, HistoricalView } from '../offline-store.js'
 import { ENTITY_ROWS, type JoinedView, type OutputColumn } from './point-in-time-join.js'
 import { DEFAULT_TIME_COLUMN, rangeRows } from './range-rows.js'
-import { type SourceRows, sourceRows } from './source-rows.js'
+import { columnNamed, type SourceRows, sourceRows } from './source-rows.js'
 import type { SqlDialect } from './sql-dialect.js'
 import type { DeclaredTypes, SqlEngine, SqlRelation } from './sql-engine.js'
 import { feastTypeOf, isTimestamp, keyClassOf, type SqlColumn } from './sql-type.js'
@@ -217,7 +217,7 @@ function entityOutput(column: SqlColumn, index: number, isTime: boolean, dialect
 
 function featureOutputs(view: HistoricalView, index: number, { relation }: ViewSource): readonly Output[] {
   return view.features.map(({ column, output, type: declared }, position) => {
-    const stored = relation.columns.find(({ name }) => name === column)!.type
+    const stored = columnNamed(column, relation)!.type
     const type = declared.valueType === 'INVALID' ? feastTypeOf(stored) : declared
     return { name: output, expression: `v${index}.f${position}`, type, sqlType: stored.text }
   })

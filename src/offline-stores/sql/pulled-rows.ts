@@ -2,7 +2,7 @@ import { field, type Field } from '../../core/field.js'
 import { type FeastType, UnixTimestamp } from '../../core/value-type.js'
 import { PULL_CREATED_TIMESTAMP, PULL_EVENT_TIMESTAMP, type PullQuery } from '../offline-store.js'
 import type { PulledRows } from './latest-rows.js'
-import { sourceRows } from './source-rows.js'
+import { columnNamed, sourceRows } from './source-rows.js'
 import type { SqlDialect } from './sql-dialect.js'
 import type { SqlEngine } from './sql-engine.js'
 import { feastTypeOf } from './sql-type.js'
@@ -34,7 +34,7 @@ export async function pulledRows(engine: Puller, query: PullQuery): Promise<Pull
   // A key goes out as its declared type, like a feature.
   const keys = sourceRows({ ...shape, features: joinKeys }, relation, engine.dialect).features
   const outputs = [...joinKeys, ...features].map(({ column, name, type }) => {
-    const stored = relation.columns.find((candidate) => candidate.name === column)!.type
+    const stored = columnNamed(column, relation)!.type
     return field(name, type.valueType === 'INVALID' ? feastTypeOf(stored) : type)
   })
   return {

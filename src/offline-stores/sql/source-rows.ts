@@ -46,7 +46,7 @@ export function sourceRows(shape: SourceShape, relation: SqlRelation, dialect: S
   const find = (name: string) => findColumn(name, shape, relation)
   const at = (column: SqlColumn) => `s.${column.ref}`
   const timeColumn = find(shape.timestampColumn)
-  const partition = relation.columns.find(({ name }) => name === shape.partitionColumn)
+  const partition = columnNamed(shape.partitionColumn, relation)
   return {
     from: `${relation.sql} AS s`,
     time: timeOf(timeColumn, shape, dialect),
@@ -82,8 +82,15 @@ function widened({ start, end }: TimeBounds): TimeBounds {
   }
 }
 
+/** Engines that keep names in lower case are asked for them as they were given. */
+export function columnNamed(name: string, { columns, foldsCase }: SqlRelation): SqlColumn | undefined {
+  const exact = columns.find((candidate) => candidate.name === name)
+  if (exact || !foldsCase) return exact
+  return columns.find((candidate) => candidate.name.toLowerCase() === name.toLowerCase())
+}
+
 function findColumn(name: string, shape: SourceShape, relation: SqlRelation): SqlColumn {
-  const column = relation.columns.find((candidate) => candidate.name === name)
+  const column = columnNamed(name, relation)
   if (column) return column
   throw feastError('SOURCE_COLUMN_MISSING', {
     source: shape.source,

@@ -35,6 +35,8 @@ export interface SqlRelation {
   readonly columns: readonly SqlColumn[]
   /** The order its rows are to be counted in; none given = as they come. */
   readonly order?: readonly string[]
+  /** Names of its columns differ by more than upper and lower case; those that are looked up may not. */
+  readonly foldsCase?: boolean
   /** Made to be read in part and more than once. */
   readonly isColumnar?: boolean
 }

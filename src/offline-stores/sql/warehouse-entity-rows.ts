@@ -1,13 +1,14 @@
-import type { Cell, ColumnBatch, ZonedCell } from '../../core/cell.js'
+import type { Cell, ColumnBatch } from '../../core/cell.js'
 import { feastError } from '../../core/errors.js'
 import { type Field, field } from '../../core/field.js'
 import { type Micros, tryParseInstant } from '../../core/instant.js'
-import { type FeastType, Int64, StringType } from '../../core/value-type.js'
+import { Int64, StringType } from '../../core/value-type.js'
 import type { EntityRows } from '../offline-store.js'
 import type { HistoricalPlan } from './historical-plan.js'
 import type { SqlDialect, TimeBounds } from './sql-dialect.js'
 import { isText, isTimestamp, type SqlColumn } from './sql-type.js'
 import type { WarehouseSession } from './sql-warehouse.js'
+import { microsOf, stagedCells, stagedType } from './staged-cells.js'
 import { trinoLiteral } from './trino-literal.js'
 
 /** Entity rows in a place where a statement of the warehouse can have them. */
@@ -106,7 +107,7 @@ class SeenRows {
 
   constructor(given: readonly Field[], { columns, timeColumn }: HistoricalPlan['entity']) {
     this.#time = columns.indexOf(timeColumn)
-    const staged = given.map(({ type }, index) => field(`e${index}`, isTime(type) ? Int64 : type))
+    const staged = given.map(({ type }, index) => field(`e${index}`, stagedType(type)))
     this.fields = [field('r', Int64), field('t', Int64), ...staged]
   }
 
@@ -120,9 +121,7 @@ class SeenRows {
       const numbers = Array.from({ length: rowCount }, (_, row) => BigInt(this.count + row + 1))
       const { name } = fields[this.#time]!
       const times = columns[this.#time]!.map((cell) => this.#seen(instantOf(cell, name)))
-      const staged = columns.map((cells, index) =>
-        isTime(fields[index]!.type) ? cells.map(microsOf) : cells,
-      )
+      const staged = columns.map((cells, index) => stagedCells(cells, fields[index]!.type))
       this.count += rowCount
       yield { fields: this.fields, columns: [numbers, times, ...staged], rowCount }
     }
@@ -136,16 +135,8 @@ class SeenRows {
   }
 }
 
-function isTime({ valueType }: FeastType): boolean {
-  return valueType === 'UNIX_TIMESTAMP' || valueType === 'ZONED_TIMESTAMP'
-}
-
-function microsOf(cell: Cell): Cell {
-  return cell !== null && typeof cell === 'object' ? (cell as ZonedCell).micros : cell
-}
-
 function instantOf(cell: Cell, name: string): Micros | null {
-  if (typeof cell !== 'string') return microsOf(cell) as Micros | null
+  if (typeof cell !== 'string') return microsOf(cell)
   const at = tryParseInstant(cell)
   if (at !== undefined) return at
   throw feastError('INVALID_VALUE', { message: `Entity column "${name}": "${cell}" is not a time.` })

@@ -13,7 +13,7 @@ import {
 } from './point-in-time-join.js'
 import type { SqlDialect, TimeBounds } from './sql-dialect.js'
 
-/** One statement of a warehouse: a row per entity row, in their order. */
+/** One statement of a warehouse: a row per entity row, in any order. */
 export interface WarehouseStatement {
   readonly sql: string
   /** Positions of its columns in the whole result. With {@link ORDINAL} before them they are the statement's. */
@@ -108,7 +108,6 @@ function joinStatement(
     `SELECT ${columns.join(', ')}`,
     `FROM ${ENTITY_ROWS} AS e`,
     ...joins,
-    `ORDER BY ${dialect.name(ORDINAL)}`,
   ].join('\n')
 }
 
