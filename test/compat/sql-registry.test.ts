@@ -7,7 +7,7 @@ import type { Registry } from '../../src/registry/registry.js'
 import { hasPostgres, NO_POSTGRES, PostgresServer } from '../postgres-server.js'
 import * as fixture from './fixture.js'
 import { FixtureData } from './fixture-data.js'
-import { openOurs, repoOf, temporaryFolder } from './our-feast.js'
+import { openOurs, repoOf, runCommand, temporaryFolder } from './our-feast.js'
 import * as oursOnly from './python-first-addition.js'
 import { seededRandom } from './random.js'
 import { describeWithRealFeast, feastPythonHas } from './real-feast.js'
@@ -61,6 +61,7 @@ describeWithRealFeast('SQL registry shared with real Feast', (feast) => {
   beforeAll(async () => {
     files = temporaryFolder('sql-files')
     await data.makeRepo(files, feast())
+    await feast().call('apply', { repo: files })
   }, 180_000)
 
   describe.each(databases)('%s', (name, missing, newUrl) => {
@@ -153,6 +154,26 @@ describeWithRealFeast('SQL registry shared with real Feast', (feast) => {
       await expectSame(url, await store.refreshRegistry())
       await store.teardown()
       expect((await feast().call<Record<string, object>>('list', { repo }))['projects']).toEqual({})
+    }, 120_000)
+
+    test(titled(
+      'feast registry copy: a registry of real Feast from its file to tables and back',
+    ), async () => {
+      const url = await newUrl()
+      const file = (repo: string) =>
+        feast().call<Objects>('sql_file_objects', { path: join(repo, 'data/registry.db') })
+      const theirs = await file(files)
+      expect(Object.keys(theirs['feature_views']!).length).toBeGreaterThan(5)
+      expect(await runCommand(files, 'registry', 'copy', '.', url)).toMatch(
+        /^project: 1\n.*Copied and compared/s,
+      )
+      expect(await feast().call<Objects>('sql_objects', { url })).toEqual(theirs)
+      const back = temporaryFolder('sql-back')
+      const report = JSON.parse(
+        await runCommand(files, 'registry', 'copy', url, join(back, 'data/registry.db'), '--json'),
+      )
+      expect(report).toMatchObject({ projects: ['demo'], replaced: 0, sourceChanged: false })
+      expect(await file(back)).toEqual(theirs)
     }, 120_000)
 
     test(titled('both make the same tables'), async () => {

@@ -2,7 +2,12 @@ import { infraByProject } from '../../codec/definitions/infra.js'
 import { decodeMessage, encodeMessage } from '../../codec/proto.js'
 import { decodeTimestamp, encodeTimestamp } from '../../codec/proto-time.js'
 import { withProject } from '../../codec/registry-file.js'
-import type { RecordKey, RegistryChange, RegistryRecord } from '../../core/definition.js'
+import {
+  type RecordKey,
+  type RegistryChange,
+  type RegistryRecord,
+  recordKeyText,
+} from '../../core/definition.js'
 import type { Row, Transaction } from './registry-database.js'
 import {
   HISTORY_TABLE,
@@ -17,6 +22,9 @@ import {
 
 const HISTORY_RECORD = 'feast.core.FeatureViewVersionRecord'
 const METADATA_RECORD = 'feast.core.ProjectMetadata'
+
+/** They come over the network one statement at a time, while others wait for the lock. */
+const ROWS_PER_STATEMENT = 200
 
 const TABLES_BY_KIND = new Map(RECORD_TABLES.map((table) => [table.kind, table]))
 
@@ -46,23 +54,33 @@ export function tableOf({ kind }: RecordKey): string {
   return TABLES_BY_KIND.get(kind)!.table
 }
 
-/** @param fallbackProject whose infra objects are that say nothing of their project */
-export async function writeChange(
+/**
+ * Of several changes of one record the last counts.
+ * @param fallbackProject whose infra objects are that say nothing of their project
+ */
+export async function writeChanges(
   transaction: Transaction,
-  change: RegistryChange,
+  changes: readonly RegistryChange[],
   fallbackProject: string,
 ): Promise<void> {
-  const key = 'put' in change ? change.put : change.remove
-  const bytes = 'put' in change ? change.put.bytes : undefined
-  if (key.kind === 'featureViewVersion') await writeHistory(transaction, key, bytes)
-  else if (key.kind === 'projectMetadata') await writeMetadata(transaction, key, bytes)
-  else if (key.kind === 'infra') await writeInfra(transaction, bytes ?? new Uint8Array(), fallbackProject)
-  else await writeRow(transaction, TABLES_BY_KIND.get(key.kind)!, key, bytes)
+  const last = new Map(
+    changes.map((change) => [recordKeyText('put' in change ? change.put : change.remove), change]),
+  )
+  const puts: RegistryRecord[] = []
+  for (const change of last.values()) {
+    if ('put' in change) puts.push(change.put)
+    else await removeRecord(transaction, change.remove)
+  }
+  await upsert(transaction, puts.filter(({ kind }) => kind !== 'infra').map(rowOf))
+  // By now the projects are there that it is divided among.
+  const infra = puts.find(({ kind }) => kind === 'infra')
+  if (infra) await writeInfra(transaction, infra.bytes, fallbackProject)
 }
 
 /** Says that a registry is here, be it empty. */
 export async function writeMarker(transaction: Transaction): Promise<void> {
-  await insert(transaction, METADATA_TABLE, { ...MARKER, last_updated_timestamp: nowSeconds() }, 'NOTHING')
+  const row = { ...MARKER, last_updated_timestamp: nowSeconds() }
+  await transaction.query(`${insertSql(METADATA_TABLE, [row])} ON CONFLICT DO NOTHING`, Object.values(row))
 }
 
 interface NamedBytes {
@@ -81,31 +99,48 @@ async function rowsOf(
   return rows as unknown as readonly NamedBytes[]
 }
 
-async function writeRow(
-  transaction: Transaction,
-  { kind, table, name, proto }: RecordTable,
-  key: RecordKey,
-  bytes: Uint8Array | undefined,
-): Promise<void> {
-  if (bytes === undefined) {
-    await transaction.query(`DELETE FROM ${table} WHERE ${name} = ? AND project_id = ?`, [
-      key.name,
-      key.project,
-    ])
-    // Feast makes a project anew wherever it finds metadata of it.
-    if (kind === 'project') {
-      await transaction.query(`DELETE FROM ${METADATA_TABLE} WHERE project_id = ?`, [key.project])
-    }
-    return
-  }
+/** A row to be added, or to take the place of the one with its key. */
+interface TableRow {
+  readonly table: string
+  readonly primaryKey: readonly string[]
+  readonly row: Row
+}
+
+function rowOf({ kind, project, name, bytes }: RegistryRecord): TableRow {
+  if (kind === 'featureViewVersion') return historyRow(project, name, bytes)
+  if (kind === 'projectMetadata') return metadataRow(project, bytes)
+  return messageRow(TABLES_BY_KIND.get(kind)!, project, name, bytes)
+}
+
+function messageRow(
+  { kind, table, name: column, proto }: RecordTable,
+  project: string,
+  name: string,
+  bytes: Uint8Array,
+): TableRow {
   const row = {
-    [name]: key.name,
-    project_id: key.project,
+    [column]: name,
+    project_id: project,
     last_updated_timestamp: nowSeconds(),
     [proto]: bytes,
   }
-  const primaryKey = kind === 'project' ? ['project_id'] : [name, 'project_id']
-  await insert(transaction, table, row, { primaryKey, update: ['last_updated_timestamp', proto] })
+  return { table, primaryKey: kind === 'project' ? ['project_id'] : [column, 'project_id'], row }
+}
+
+async function removeRecord(transaction: Transaction, { kind, project, name }: RecordKey): Promise<void> {
+  const remove = async (table: string, key: Row) => {
+    const where = Object.keys(key).map((column) => `${column} = ?`)
+    await transaction.query(`DELETE FROM ${table} WHERE ${where.join(' AND ')}`, Object.values(key))
+  }
+  if (kind === 'featureViewVersion') return remove(HISTORY_TABLE, historyKey(project, name))
+  if (kind === 'projectMetadata') {
+    return remove(METADATA_TABLE, { project_id: project, metadata_key: PROJECT_UUID })
+  }
+  if (kind === 'infra') return writeInfra(transaction, new Uint8Array(), '')
+  const { table, name: column } = TABLES_BY_KIND.get(kind)!
+  await remove(table, { [column]: name, project_id: project })
+  // Feast makes a project anew wherever it finds metadata of it.
+  if (kind === 'project') await remove(METADATA_TABLE, { project_id: project })
 }
 
 async function readHistory(transaction: Transaction): Promise<readonly RegistryRecord[]> {
@@ -132,32 +167,27 @@ async function readHistory(transaction: Transaction): Promise<readonly RegistryR
   })
 }
 
-async function writeHistory(
-  transaction: Transaction,
-  { project, name }: RecordKey,
-  bytes: Uint8Array | undefined,
-): Promise<void> {
+function historyKey(project: string, name: string) {
   const at = name.lastIndexOf('@v')
-  const key = {
+  return {
     feature_view_name: name.slice(0, at),
     project_id: project,
     version_number: Number(name.slice(at + 2)),
   }
-  if (bytes === undefined) {
-    const where = Object.keys(key).map((column) => `${column} = ?`)
-    await transaction.query(`DELETE FROM ${HISTORY_TABLE} WHERE ${where.join(' AND ')}`, Object.values(key))
-    return
-  }
+}
+
+function historyRow(project: string, name: string, bytes: Uint8Array): TableRow {
   const record = decodeMessage(HISTORY_RECORD, bytes)
-  const rest = {
+  const key = historyKey(project, name)
+  const row = {
+    ...key,
     feature_view_type: record.featureViewType ?? '',
     feature_view_proto: record.featureViewProto ?? new Uint8Array(),
     created_timestamp: Number(decodeTimestamp(record.createdTimestamp ?? {}) / 1_000_000n),
     description: record.description ?? '',
     version_id: record.versionId ?? '',
   }
-  const conflict = { primaryKey: Object.keys(key), update: Object.keys(rest) }
-  await insert(transaction, HISTORY_TABLE, { ...key, ...rest }, conflict)
+  return { table: HISTORY_TABLE, primaryKey: Object.keys(key), row }
 }
 
 async function readMetadata(transaction: Transaction): Promise<readonly RegistryRecord[]> {
@@ -172,28 +202,14 @@ async function readMetadata(transaction: Transaction): Promise<readonly Registry
   })
 }
 
-async function writeMetadata(
-  transaction: Transaction,
-  { project }: RecordKey,
-  bytes: Uint8Array | undefined,
-): Promise<void> {
-  if (bytes === undefined) {
-    await transaction.query(`DELETE FROM ${METADATA_TABLE} WHERE project_id = ? AND metadata_key = ?`, [
-      project,
-      PROJECT_UUID,
-    ])
-    return
-  }
+function metadataRow(project: string, bytes: Uint8Array): TableRow {
   const row = {
     project_id: project,
     metadata_key: PROJECT_UUID,
     metadata_value: decodeMessage(METADATA_RECORD, bytes).projectUuid ?? '',
     last_updated_timestamp: nowSeconds(),
   }
-  await insert(transaction, METADATA_TABLE, row, {
-    primaryKey: ['project_id', 'metadata_key'],
-    update: ['metadata_value', 'last_updated_timestamp'],
-  })
+  return { table: METADATA_TABLE, primaryKey: ['project_id', 'metadata_key'], row }
 }
 
 /** One for the whole registry, as a file has it: what all projects list. */
@@ -213,35 +229,42 @@ async function writeInfra(
   const projects = await transaction.query('SELECT project_id FROM projects')
   const names = projects.map((row) => String(row['project_id']))
   const after = infraByProject(bytes, before, names, fallbackProject)
-  for (const project of new Set([...before.keys(), ...after.keys()])) {
-    const [was, is] = [before.get(project), after.get(project)]
-    if (was !== undefined && is?.equals(was)) continue
-    await writeRow(transaction, INFRA_TABLE, { kind: 'infra', project, name: INFRA_NAME }, is)
+  for (const project of before.keys()) {
+    if (after.has(project)) continue
+    await transaction.query(`DELETE FROM ${INFRA_TABLE.table} WHERE project_id = ?`, [project])
+  }
+  const changed = [...after].filter(([project, infra]) => !infra.equals(before.get(project) ?? EMPTY))
+  await upsert(
+    transaction,
+    changed.map(([project, infra]) => messageRow(INFRA_TABLE, project, INFRA_NAME, infra)),
+  )
+}
+
+const EMPTY = new Uint8Array()
+
+async function upsert(transaction: Transaction, rows: readonly TableRow[]): Promise<void> {
+  for (const table of new Set(rows.map((one) => one.table))) {
+    const ofTable = rows.filter((one) => one.table === table)
+    for (let start = 0; start < ofTable.length; start += ROWS_PER_STATEMENT) {
+      const some = ofTable.slice(start, start + ROWS_PER_STATEMENT)
+      const { primaryKey, row } = some[0]!
+      const updated = Object.keys(row).filter((column) => !primaryKey.includes(column))
+      await transaction.query(
+        `${insertSql(
+          table,
+          some.map((one) => one.row),
+        )} ON CONFLICT (${primaryKey.join(', ')})
+         DO UPDATE SET ${updated.map((column) => `${column} = excluded.${column}`).join(', ')}`,
+        some.flatMap((one) => Object.values(one.row)),
+      )
+    }
   }
 }
 
-interface OnConflict {
-  readonly primaryKey: readonly string[]
-  readonly update: readonly string[]
-}
-
-async function insert(
-  transaction: Transaction,
-  table: string,
-  row: Row,
-  conflict: OnConflict | 'NOTHING',
-): Promise<void> {
-  const columns = Object.keys(row)
-  const update =
-    conflict === 'NOTHING'
-      ? 'ON CONFLICT DO NOTHING'
-      : `ON CONFLICT (${conflict.primaryKey.join(', ')}) DO UPDATE SET ${conflict.update
-          .map((column) => `${column} = excluded.${column}`)
-          .join(', ')}`
-  await transaction.query(
-    `INSERT INTO ${table} (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')}) ${update}`,
-    Object.values(row),
-  )
+function insertSql(table: string, rows: readonly Row[]): string {
+  const columns = Object.keys(rows[0]!)
+  const values = `(${columns.map(() => '?').join(', ')})`
+  return `INSERT INTO ${table} (${columns.join(', ')}) VALUES ${rows.map(() => values).join(', ')}`
 }
 
 function nowSeconds(): number {

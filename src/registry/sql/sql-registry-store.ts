@@ -2,7 +2,7 @@ import type { RegistryChange } from '../../core/definition.js'
 import { feastError } from '../../core/errors.js'
 import type { CompanionObjects } from '../companion-objects.js'
 import type { RegistryContents, RegistryStore } from '../registry-store.js'
-import { readRecords, tableOf, writeChange, writeMarker } from './record-rows.js'
+import { readRecords, tableOf, writeChanges, writeMarker } from './record-rows.js'
 import type { RegistryDatabase, Transaction } from './registry-database.js'
 import { createStatements, DIGEST_SOURCES, TABLES } from './registry-tables.js'
 
@@ -74,7 +74,7 @@ export class SqlRegistryStore implements RegistryStore {
       }
       await this.#createMissing(transaction, tables)
       await writeMarker(transaction)
-      for (const change of changes) await writeChange(transaction, change, project)
+      await writeChanges(transaction, changes, project)
       return (await versionOf(transaction, new Set(TABLES)))!
     })
   }

@@ -2,11 +2,13 @@
 
 import threading
 from datetime import timedelta
+from pathlib import Path
 
 import sqlalchemy
 
 from feast import Entity, FeatureView, Field, FileSource, Project
 from feast.infra.registry import sql
+from feast.protos.feast.core.Registry_pb2 import Registry as RegistryProto
 from feast.types import Int64
 
 KINDS = {
@@ -44,6 +46,12 @@ def op_sql_objects(url):
         kind: {name_of(item): canonical(item) for item in getattr(proto, kind)}
         for kind in KINDS
     }
+
+
+def op_sql_file_objects(path):
+    """The same of a registry file."""
+    proto = RegistryProto.FromString(Path(path).read_bytes())
+    return {kind: {name_of(item): canonical(item) for item in getattr(proto, kind)} for kind in KINDS}
 
 
 def op_sql_canonical(url, objects):
