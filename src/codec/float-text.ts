@@ -39,21 +39,17 @@ function writeText(out: Buffer, start: number, value: number): number {
 
 function writeMillionths(out: Buffer, start: number, millionths: number): number {
   const whole = Math.floor(millionths / 1e6)
-  let rest = millionths - whole * 1e6
-  let at = writeInteger(out, start, whole)
-  out[at++] = POINT
+  // Whole numbers of 32 bits: sums of doubles took twice the time.
+  let rest = (millionths - whole * 1e6) | 0
+  const point = writeInteger(out, start, whole)
+  out[point] = POINT
   let places = 6
-  while (places > 1 && rest % 10 === 0) {
-    rest /= 10
-    places--
-  }
-  at += places
-  for (let digit = at - 1; places > 0; places--, digit--) {
+  for (; places > 1; places--) {
     const next = (rest / 10) | 0
-    out[digit] = ZERO + rest - next * 10
+    if (rest !== next * 10) break
     rest = next
   }
-  return at
+  return writePadded(out, point + 1, rest, places)
 }
 
 /** Decimal digits of a whole number from 0 to 2^53. @returns where they end */

@@ -1,5 +1,6 @@
 import { elementTypeOf, type ValueType, valueTypeOf } from '../core/value-type.js'
 import type { ByteWriter } from './byte-writer.js'
+import { FLOAT_BYTES, writeFloat, writeInteger } from './float-text.js'
 import { pythonFloat } from './python-text.js'
 import { NULL_SECONDS } from './value.js'
 import { eachElement, eachMapEntry, readable, readInt64, readZoned, WIRE_TYPES } from './value-decode.js'
@@ -18,70 +19,94 @@ export function valueJson(bytes: Uint8Array): string {
 
 /** {@link valueJson} of `bytes[start, end)`, written down; the common scalars without a walk over fields. */
 export function writeValueJson(out: ByteWriter, bytes: Buffer, start: number, end: number): void {
-  if (start === end) out.ascii('null')
-  else if (!wroteScalar(out, bytes, start, end)) out.text(valueJson(bytes.subarray(start, end)))
+  if (start === end) {
+    out.ascii('null')
+    return
+  }
+  out.reserve(end - start + FLOAT_BYTES)
+  const wroteTo = writeScalar(out.bytes, out.length, bytes, start, end)
+  if (wroteTo >= 0) out.length = wroteTo
+  else out.text(valueJson(bytes.subarray(start, end)))
 }
 
-function wroteScalar(out: ByteWriter, bytes: Buffer, start: number, end: number): boolean {
+/** @returns where it ends; {@link NOT_SIMPLE} when it must be looked at more closely */
+function writeScalar(to: Buffer, at: number, bytes: Buffer, start: number, end: number): number {
   const size = end - start
   switch (bytes[start]) {
     case 0x20:
     case 0x18:
     case 0x40:
-      return wroteVarint(out, bytes, start + 1, end)
-    case 0x29:
-      return size === 9 && wroteFloat(out, bytes.readDoubleLE(start + 1))
-    case 0x35:
-      return size === 5 && wroteFloat(out, bytes.readFloatLE(start + 1))
+      return writeVarint(to, at, bytes, start + 1, end)
+    case 0x29: {
+      const value = size === 9 ? doubleAt(bytes, start + 1) : Number.NaN
+      return Number.isFinite(value) ? writeFloat(to, at, value) : NOT_SIMPLE
+    }
+    case 0x35: {
+      const value = size === 5 ? floatAt(bytes, start + 1) : Number.NaN
+      return Number.isFinite(value) ? writeFloat(to, at, value) : NOT_SIMPLE
+    }
     case 0x38:
-      if (size !== 2 || bytes[start + 1]! > 1) return false
-      out.ascii(bytes[start + 1] === 0 ? 'false' : 'true')
-      return true
+      if (size !== 2 || bytes[start + 1]! > 1) return NOT_SIMPLE
+      return bytes[start + 1] === 0 ? writeAscii(to, at, 'false') : writeAscii(to, at, 'true')
     case 0x12:
       // One length byte, and the text is all there is.
-      return (
-        size > 1 &&
-        bytes[start + 1]! < 0x80 &&
-        bytes[start + 1] === size - 2 &&
-        wroteText(out, bytes, start + 2, end)
-      )
+      if (size < 2 || bytes[start + 1]! > 0x7f || bytes[start + 1] !== size - 2) return NOT_SIMPLE
+      return writePlainText(to, at, bytes, start + 2, end)
     default:
-      return false
+      return NOT_SIMPLE
   }
+}
+
+const NOT_SIMPLE = -1
+
+// Read by hand: Buffer's own takes half again as long, with its checks.
+const double = new Float64Array(1)
+const doubleBytes = new Uint8Array(double.buffer)
+const float = new Float32Array(1)
+const floatBytes = new Uint8Array(float.buffer)
+
+function doubleAt(bytes: Buffer, start: number): number {
+  for (let i = 0; i < 8; i++) doubleBytes[i] = bytes[start + i]!
+  return double[0]!
+}
+
+function floatAt(bytes: Buffer, start: number): number {
+  for (let i = 0; i < 4; i++) floatBytes[i] = bytes[start + i]!
+  return float[0]!
 }
 
 /** Numbers below 2^49, which are exact and leave no doubt about their sign. */
-function wroteVarint(out: ByteWriter, bytes: Buffer, start: number, end: number): boolean {
+function writeVarint(to: Buffer, at: number, bytes: Buffer, start: number, end: number): number {
   const last = end - 1
-  if (last < start || end - start > 7 || bytes[last]! >= 0x80) return false
+  if (last < start || end - start > 7 || bytes[last]! >= 0x80) return NOT_SIMPLE
   let value = bytes[last]!
-  for (let at = last - 1; at >= start; at--) {
-    if (bytes[at]! < 0x80) return false
-    value = value * 128 + (bytes[at]! & 0x7f)
+  for (let from = last - 1; from >= start; from--) {
+    if (bytes[from]! < 0x80) return NOT_SIMPLE
+    value = value * 128 + (bytes[from]! & 0x7f)
   }
-  out.integer(value)
-  return true
-}
-
-function wroteFloat(out: ByteWriter, value: number): boolean {
-  if (!Number.isFinite(value)) return false
-  out.float(value)
-  return true
+  return writeInteger(to, at, value)
 }
 
 /** Plain ASCII needs neither decoding nor escapes. */
-function wroteText(out: ByteWriter, bytes: Buffer, start: number, end: number): boolean {
-  for (let at = start; at < end; at++) {
-    const byte = bytes[at]!
-    if (byte < 0x20 || byte > 0x7e || byte === 0x22 || byte === 0x5c) return false
+function writePlainText(to: Buffer, start: number, bytes: Buffer, first: number, end: number): number {
+  let at = start
+  to[at++] = QUOTE
+  for (let from = first; from < end; from++) {
+    const byte = bytes[from]!
+    if (byte < 0x20 || byte > 0x7e || byte === QUOTE || byte === BACKSLASH) return NOT_SIMPLE
+    to[at++] = byte
   }
-  out.byte(QUOTE)
-  out.slice(bytes, start, end)
-  out.byte(QUOTE)
-  return true
+  to[at++] = QUOTE
+  return at
+}
+
+function writeAscii(to: Buffer, start: number, text: string): number {
+  for (let i = 0; i < text.length; i++) to[start + i] = text.charCodeAt(i)
+  return start + text.length
 }
 
 const QUOTE = 0x22
+const BACKSLASH = 0x5c
 
 function floatJson(value: number): string {
   return Number.isFinite(value) ? pythonFloat(value) : 'null'
