@@ -12,11 +12,6 @@ export interface ModelSource {
   readonly version: string
   /** The file's bytes; checked against the manifest's sha256 before they are read. */
   artifact(): Promise<Uint8Array>
-  /**
-   * Asked when the workers have the model, before it may serve: what must come out as recorded.
-   * @throws MODEL_SIGNATURE_MISMATCH, MODEL_EXAMPLE_MISMATCH
-   */
-  verify?(model: LoadedModel): Promise<void>
 }
 
 export interface InferenceSettings {
@@ -98,6 +93,8 @@ export interface ModelCounts {
   readonly version: string
   readonly waiting: number
   readonly replacements: number
+  /** Runs that were given up and have not ended. */
+  readonly stuck: number
 }
 
 /** How long an old version waits for its last requests. */
@@ -106,8 +103,14 @@ const WARM_UP_RUNS = 3
 /** A first run may take long; it holds nobody up. */
 const WARM_UP_MS = 10_000
 
-export function createModelHost(settings: InferenceSettings): ModelHost {
-  return new Host(settings)
+/**
+ * @param verify asked when the workers have a version, before it may serve; throws what keeps it from that
+ */
+export function createModelHost(
+  settings: InferenceSettings,
+  verify: (model: LoadedModel) => Promise<void> = async () => {},
+): ModelHost {
+  return new Host(settings, verify)
 }
 
 interface Entry {
@@ -129,7 +132,10 @@ class Host implements ModelHost {
   readonly #leaving = new Set<Promise<void>>()
   #isClosed = false
 
-  constructor(readonly settings: InferenceSettings) {}
+  constructor(
+    readonly settings: InferenceSettings,
+    readonly verify: (model: LoadedModel) => Promise<void>,
+  ) {}
 
   load(source: ModelSource): Promise<LoadedModel> {
     const { name } = source.manifest
@@ -161,7 +167,7 @@ class Host implements ModelHost {
       const model = loadedModel(source, file, pool)
       try {
         await warmUp(model, pool)
-        await source.verify?.(model)
+        await this.verify(model)
         if (this.#isClosed) throw feastError('SHUTTING_DOWN', undefined)
       } catch (error) {
         await pool.close()
@@ -276,6 +282,7 @@ class Host implements ModelHost {
         version,
         waiting: pool.waiting,
         replacements: pool.replacements,
+        stuck: pool.stuck,
       })),
     )
   }

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { RepoConfig, StoreBlock } from '../config/repo-config.js'
 import { parseStoreBlock } from '../config/store-block.js'
 import { DEFAULT_INFERENCE, type InferenceSettings } from './model-host.js'
+import { inputMapping } from './model-signature.js'
 
 /** A model's name: part of paths, of object URIs and of metric labels. */
 export const MODEL_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$/
@@ -57,18 +58,34 @@ const logging = z.strictObject({
   redact: z.array(z.string()).default([]),
 })
 
-const inference = z
-  .strictObject({
-    /** Threads of each version. */
-    workers: count.default(DEFAULT_INFERENCE.workers),
-    queue_limit: count.default(DEFAULT_INFERENCE.queueLimit),
-    timeout_ms: positive.default(DEFAULT_INFERENCE.timeoutMs),
-    intra_op_threads: count.default(DEFAULT_INFERENCE.intraOpThreads),
-    max_model_bytes: count.default(DEFAULT_INFERENCE.maxModelBytes),
-  })
-  .prefault({})
+const inference = z.strictObject({
+  /** Threads of each version that is loaded. */
+  workers: count.max(64).default(DEFAULT_INFERENCE.workers),
+  /** Requests that wait for a worker of one version. */
+  queue_limit: count.default(DEFAULT_INFERENCE.queueLimit),
+  /** Of one request; a worker whose run takes longer is replaced. */
+  timeout_ms: positive.default(DEFAULT_INFERENCE.timeoutMs),
+  intra_op_threads: count.max(64).default(DEFAULT_INFERENCE.intraOpThreads),
+  max_model_bytes: count.default(DEFAULT_INFERENCE.maxModelBytes),
+  /** Entity rows of one /predict. */
+  max_rows: count.default(1000),
+})
+
+/** A model that is served from a file, without any registry. */
+const file = z.strictObject({
+  /** From the feature repo, or a URI. */
+  path: z.string().min(1),
+  version: z.string().min(1).default('1'),
+  /** Without one only tensors can be sent to it. */
+  feature_service: z.string().min(1).optional(),
+  inputs: inputMapping.default([]),
+  /** The server is not ready without it. */
+  required: z.boolean().default(false),
+})
 
 const schema = z.strictObject({
+  inference: inference.prefault({}),
+  files: z.record(z.string().regex(MODEL_NAME), file).default({}),
   registry,
   approval: z
     .strictObject({
@@ -81,7 +98,6 @@ const schema = z.strictObject({
   /** A version becomes champion when it is approved. */
   deploy_on_approval: z.boolean().default(false),
   poll_interval_s: positive.default(30),
-  inference,
   logging: logging.optional(),
   serve: z.record(z.string().regex(MODEL_NAME), serve).default({}),
 })
@@ -89,6 +105,7 @@ const schema = z.strictObject({
 /** The `models` block of feature_store.yaml, checked and with its defaults. */
 export type ModelsConfig = z.infer<typeof schema>
 export type ServeConfig = z.infer<typeof serve>
+export type ModelFile = z.infer<typeof file>
 export type LoggingConfig = z.infer<typeof logging>
 
 const NO_BLOCK: StoreBlock = { type: 'models', options: {} }

@@ -3,6 +3,7 @@ import type { RowFunction } from '../core/on-demand-feature-view.js'
 import type { OnlineStore } from '../online-stores/online-store.js'
 import type { Registry } from '../registry/registry.js'
 import { type AnswerBuffer, writeAnswer } from './answer-buffers.js'
+import { type FeatureMatrix, fillMatrix, type MatrixInput, type Overrides } from './feature-matrix.js'
 import { writeJsonResponse } from './json-response.js'
 import { answerOnline } from './online-answer.js'
 import { type OnlinePlan, planOnline, type RequestShape } from './online-plan.js'
@@ -16,6 +17,8 @@ export type { OnlineResponse } from './program-response.js'
 export interface OnlineServing {
   /** An answer ready to send. @throws the errors of plans, entity values and the online store */
   answer(request: OnlineRequest, format: AnswerFormat): Promise<LookupAnswer>
+  /** Features as the tensors of a model, with what else was read. */
+  readMatrix(request: MatrixRequest): Promise<MatrixAnswer>
   /** The same lookup for a program. */
   getOnlineFeatures(request: OnlineRequest): Promise<OnlineResponse>
   readonly planCounts: PlanCounts
@@ -47,6 +50,22 @@ export interface OnlineRequest {
   readonly fullFeatureNames?: boolean
   /** Names and versions of the views in the answer's metadata; in messages only, as with Feast. */
   readonly includeViewVersions?: boolean
+}
+
+export interface MatrixRequest {
+  readonly featureService: string
+  readonly inputs: readonly MatrixInput[]
+  /** As in {@link OnlineRequest}. */
+  readonly entities: OnlineRequest['entities']
+  readonly overrides?: Overrides
+}
+
+export interface MatrixAnswer {
+  readonly matrix: FeatureMatrix
+  /** How long the online store took, in seconds. */
+  readonly seconds: number
+  /** Per feature of the service its values, statuses and times: made when asked for. */
+  features(): OnlineResponse
 }
 
 export interface OnlineServingOptions {
@@ -83,6 +102,16 @@ export function createOnlineServing(options: OnlineServingOptions): OnlineServin
         rowCount: answer.rows.rowCount,
         featureCount: plan.outputs.length,
         viewCount: plan.viewCount,
+      }
+    },
+    async readMatrix({ featureService, inputs, entities, overrides = {} }) {
+      const plan = await plans.plan(shapeOf({ featureService, fullFeatureNames: true }))
+      refuseTooMuch(options, entities)
+      const answer = await answerOnline(plan, entities, answerOptions)
+      return {
+        matrix: fillMatrix(inputs, answer, entities, overrides),
+        seconds: answer.rows.seconds,
+        features: () => programResponse(answer),
       }
     },
     async getOnlineFeatures({ entities, ...rest }) {

@@ -10,7 +10,13 @@ declare module 'fastify' {
 }
 
 /** Routes that answer whoever asks: what load balancers look at, and what Feast's documentation says anyway. */
-const OPEN_ROUTES: readonly (string | undefined)[] = ['/health', '/ready', '/openapi.json']
+const OPEN_ROUTES: readonly (string | undefined)[] = [
+  '/health',
+  '/ready',
+  '/openapi.json',
+  '/v2/health/live',
+  '/v2/health/ready',
+]
 
 /** From here on every route asks for a token, before it reads the body; those not found as well. */
 export function requireCallers(app: FastifyInstance, access: AccessControl): void {

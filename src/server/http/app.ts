@@ -96,7 +96,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     },
   })
   watchConnections(app, options)
-  readBodies(app, options)
+  const bodies = readBodies(app, options)
   const paths = answerErrors(app, options)
   observe(app, options)
   app.addHook('onRoute', ({ url }) => {
@@ -111,12 +111,36 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(materializeRoutes, options)
   await app.register(healthRoutes, options)
   await app.register(metricsRoutes, options)
-  if (options.models !== undefined) {
-    const { modelRoutes } = await import('./routes/models.js')
-    await app.register(modelRoutes, { models: options.models, access: options.access })
-  }
+  if (options.models !== undefined) await routeModels(app, options, options.models, bodies)
   await app.register(openapiRoutes, { withModels: options.models !== undefined })
   return app
+}
+
+/** Nobody pays for loading these who serves no models. */
+async function routeModels(
+  app: FastifyInstance,
+  options: AppOptions,
+  models: Models,
+  bodies: BodyReader,
+): Promise<void> {
+  const [{ modelRoutes }, { predictRoutes }, { openInferenceRoutes }] = await Promise.all([
+    import('./routes/models.js'),
+    import('./routes/predict.js'),
+    import('./routes/open-inference.js'),
+  ])
+  const bound = (bounded: FastifyInstance) => boundInFlight(bounded, options.admission)
+  await app.register(async (bounded) => {
+    bound(bounded)
+    await bounded.register(predictRoutes, { ...options, models })
+  })
+  await app.register(openInferenceRoutes, {
+    ...options,
+    models,
+    bodies,
+    bound,
+    countError: (error, request, status) => countError(options, error, request, status),
+  })
+  await app.register(modelRoutes, { models, access: options.access })
 }
 
 /** Fastify's types tell plain from secure servers apart; to the routes they are the same. */
@@ -182,7 +206,7 @@ const REFUSALS: Readonly<Record<string, readonly [status: string, detail: string
 }
 
 /** Bodies are JSON whatever they are called: `curl -d` calls them a form. */
-function readBodies(app: FastifyInstance, { admission, bodyLimitBytes }: AppOptions): void {
+function readBodies(app: FastifyInstance, { admission, bodyLimitBytes }: AppOptions): BodyReader {
   const bodies = new BodyReader({
     limitBytes: bodyLimitBytes,
     onDrop: () => admission.count('slow_request'),
@@ -205,6 +229,7 @@ function readBodies(app: FastifyInstance, { admission, bodyLimitBytes }: AppOpti
     readAs((body) => body),
   )
   app.addContentTypeParser('*', readAs(parseBody))
+  return bodies
 }
 
 function parseBody(body: Buffer): unknown {
@@ -221,12 +246,11 @@ class NotUtf8 extends Error {
   }
 }
 
-function answerErrors(app: FastifyInstance, { log, admission }: AppOptions): Set<string> {
+function answerErrors(app: FastifyInstance, options: AppOptions): Set<string> {
   const paths = new Set<string>()
   app.setErrorHandler((error, request, reply) => {
     const { status, body } = errorReply(error)
-    admission.countError(error, status >= 500)
-    if (status >= 500) log.logger.error(failureOf(error, request), 'request failed')
+    countError(options, error, request, status)
     if (status === 503) reply.header('retry-after', RETRY_AFTER_SECONDS)
     if (isFeastError(error)) reply.header(ERROR_CODE_KEY, error.code)
     sendJson(reply, status, body)
@@ -236,6 +260,16 @@ function answerErrors(app: FastifyInstance, { log, admission }: AppOptions): Set
     sendJson(reply, known ? 405 : 404, detailBody(known ? 'Method Not Allowed' : 'Not Found'))
   })
   return paths
+}
+
+function countError(
+  { log, admission }: AppOptions,
+  error: unknown,
+  request: FastifyRequest,
+  status: number,
+): void {
+  admission.countError(error, status >= 500)
+  if (status >= 500) log.logger.error(failureOf(error, request), 'request failed')
 }
 
 /** Of an error that nobody foresaw, the class and where it was thrown: its message may hold a client's data. */

@@ -73,19 +73,28 @@ export function readBody<S extends BodyShape>(shape: S, body: unknown): BodyOf<S
   }
   if (typeof body !== 'object' || body === null || Array.isArray(body)) throw notAnObject(body)
   const findings: Finding[] = []
+  const result = readMembers(shape, body, ['body'], (finding) => findings.push(finding))
+  if (findings.length > 0) throw new InvalidShape(findings)
+  return result as BodyOf<S>
+}
+
+function readMembers(
+  shape: BodyShape,
+  object: object,
+  at: Finding['loc'],
+  report: (finding: Finding) => void,
+): Readonly<Record<string, unknown>> {
   const result: Record<string, unknown> = {}
   for (const name of Object.keys(shape)) {
     const member = shape[name]!
-    const loc = ['body', name]
-    if (Object.hasOwn(body, name)) {
-      const value = (body as Record<string, unknown>)[name]
-      result[name] = member.read(value, loc, (finding) => findings.push(finding))
+    const loc = [...at, name]
+    if (Object.hasOwn(object, name)) {
+      result[name] = member.read((object as Record<string, unknown>)[name], loc, report)
     } else if (member.required) {
-      findings.push({ type: 'missing', loc, msg: 'Field required', input: body })
+      report({ type: 'missing', loc, msg: 'Field required', input: object })
     } else result[name] = member.fallback
   }
-  if (findings.length > 0) throw new InvalidShape(findings)
-  return result as BodyOf<S>
+  return result
 }
 
 function notAnObject(body: unknown): InvalidShape {
@@ -134,6 +143,24 @@ export const texts: Reader<readonly string[]> = (value, loc, report) => {
   }
   report({ type: 'list_type', loc, msg: 'Input should be a valid list', input: value })
   return undefined
+}
+
+export const positive: Reader<number> = (value, loc, report) => {
+  if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value
+  report({ type: 'greater_than', loc, msg: 'Input should be a number greater than 0', input: value })
+  return undefined
+}
+
+/** An object of its own shape. */
+export function object<S extends BodyShape>(shape: S): Reader<BodyOf<S>> {
+  return (value, loc, report) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      const msg = 'Input should be a valid dictionary'
+      report({ type: 'dict_type', loc, msg, input: value })
+      return undefined
+    }
+    return readMembers(shape, value, loc, report) as BodyOf<S>
+  }
 }
 
 /** Column → values. */

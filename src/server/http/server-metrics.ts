@@ -19,6 +19,7 @@ import {
 import type { FeatureStore } from '../../feature-store/feature-store.js'
 import type { LookupAnswer } from '../../serving/online-serving.js'
 import type { Admission } from '../admission.js'
+import { ModelTally } from './model-metrics.js'
 import { StatusTally } from './status-tally.js'
 import { Counts, type Family, Histogram, Keyed, type Sample } from './tally.js'
 
@@ -49,6 +50,7 @@ const COUNTED = [
   '/get-online-features',
   '/push',
   '/write-to-online-store',
+  '/predict',
   '/materialize',
   '/materialize-incremental',
   '/feast.serving.ServingService/GetOnlineFeatures',
@@ -63,6 +65,8 @@ export function createServerMetrics(store: FeatureStore, admission: Admission): 
   const tally = new RequestTally()
   const connections = new Map<string, () => number>()
   const unsubscribe = subscribe(tally)
+  const models = new ModelTally()
+  const stopModels = models.listen()
   let register: Promise<PrometheusRegistry> | undefined
   const registered = () => {
     register ??= registerAll([
@@ -70,6 +74,7 @@ export function createServerMetrics(store: FeatureStore, admission: Admission): 
       ...processFamilies(),
       ...serverFamilies(store, admission, connections),
       ...storeFamilies(store, tally),
+      ...models.families(),
     ])
     return register
   }
@@ -83,7 +88,10 @@ export function createServerMetrics(store: FeatureStore, admission: Admission): 
     lookupOf: (request) => (request as Marked)[LOOKUP],
     countPush: (pushSource, mode) => tally.pushes.add(`${pushSource}\0${mode}`),
     watchConnections: (protocol, count) => connections.set(protocol, count),
-    close: unsubscribe,
+    close() {
+      unsubscribe()
+      stopModels()
+    },
   }
 }
 

@@ -1,0 +1,103 @@
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
+import type { FeatureStore } from '../../../feature-store/feature-store.js'
+import type { Models } from '../../../models/open-models.js'
+import type { PredictAnswer, PredictRequest } from '../../../models/predict.js'
+import { jsonText } from '../../../serving/json-text.js'
+import type { AccessControl } from '../../auth/access-control.js'
+import { callerOf } from '../../auth/http-access.js'
+import { columns, object, optional, positive, readBody, required, text, truth } from '../body-shape.js'
+import { sendJson } from '../send-json.js'
+
+interface Deps {
+  readonly store: FeatureStore
+  readonly models: Models
+  readonly access: AccessControl | undefined
+}
+
+const OPTIONS = {
+  explain: optional(truth, false),
+  features: optional(truth, false),
+  statuses: optional(truth, false),
+  partial: optional(truth, false),
+  timeout_ms: optional(positive),
+}
+
+const BODY = {
+  model: required(text),
+  version: optional(text),
+  entities: required(columns),
+  request_data: optional(columns),
+  overrides: optional(columns),
+  options: optional(object(OPTIONS)),
+}
+
+/** POST /predict: the features of some entities, and what a model makes of them. */
+export const predictRoutes: FastifyPluginAsync<Deps> = async (app, { store, models, access }) => {
+  app.post('/predict', async (request, reply) => {
+    const { model, version, entities, request_data, overrides, options } = readBody(BODY, request.body)
+    const asked: PredictRequest = {
+      model,
+      version,
+      entities,
+      requestData: request_data,
+      overrides,
+      options: {
+        explain: options !== undefined && (options.explain || options.features || options.statuses),
+        partial: options?.partial ?? false,
+        timeoutMs: options?.timeout_ms ?? timeoutOf(request),
+      },
+      authorize: access && ((featureService) => access.demandRead(callerOf(request), { featureService })),
+    }
+    const answer = await models.predictor.predict(asked)
+    const statusesOnly = options?.statuses === true && !options.explain && !options.features
+    const metadata = await metadataOf(answer, statusesOnly, store)
+    return sendJson(reply, 200, predictionText(answer, metadata))
+  })
+}
+
+/** The time that a caller gives in a header. */
+export function timeoutOf({ headers }: FastifyRequest): number | undefined {
+  const ms = Number(headers['x-request-timeout-ms'] ?? Number.NaN)
+  return ms > 0 ? ms : undefined
+}
+
+function predictionText(answer: PredictAnswer, metadata: object): string {
+  const { model, version, role } = answer
+  const predictions = answer.predictions.map((one) => jsonText('error' in one ? one : one.outputs))
+  const head = jsonText({ model, version, role }).slice(1, -1)
+  return `{${head},"predictions":[${predictions.join()}],"metadata":${jsonText(metadata)}}`
+}
+
+async function metadataOf(
+  { features, imputed, isDegraded }: PredictAnswer,
+  statusesOnly: boolean,
+  store: FeatureStore,
+): Promise<object> {
+  return {
+    ...(imputed.length > 0 && { imputed }),
+    ...(isDegraded && { degraded: true }),
+    ...(features && {
+      registry_version: (await store.registry()).version,
+      ...(statusesOnly
+        ? {
+            feature_statuses: Object.fromEntries(
+              features.columns.map(({ name, statuses }) => [name, statuses]),
+            ),
+          }
+        : { features: Object.fromEntries(features.columns.map((one) => [one.name, explained(one)])) }),
+    }),
+  }
+}
+
+type Column = NonNullable<PredictAnswer['features']>['columns'][number]
+
+function explained({ values, statuses, eventTimestamps }: Column): object {
+  const now = Date.now()
+  const times = eventTimestamps.map((micros) => (micros === 0n ? undefined : Number(micros) / 1000))
+  return {
+    values,
+    statuses,
+    event_timestamps: times.map((ms) => (ms === undefined ? null : new Date(ms).toISOString())),
+    age_seconds: times.map((ms) => (ms === undefined ? null : Math.round((now - ms) / 1000))),
+  }
+}
