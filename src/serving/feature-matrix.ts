@@ -177,16 +177,16 @@ function overridden(source: Source, cells: readonly Cell[]): Source {
   }
 }
 
-function ofOutput({ outputs, statuses, rows }: OnlineAnswer, index: number): Source {
-  const output = outputs[index]!
+function ofOutput({ plan, computed, statuses, rows }: OnlineAnswer, index: number): Source {
+  const output = plan.outputs[index]!
   const at = index * rows.rowCount
   const status = (row: number) => statuses.codes[at + row]!
   if (output.kind === 'onDemand') {
-    const { cells } = output
+    const cells = computed[index]!
     return { status, cell: (row) => cellAt(cells[row]!, 0, cells[row]!.length) }
   }
-  const { rows: stored, rowOf } = output.rows
-  const place = 2 * output.place.cell
+  const { rows: stored, rowOf } = rows.groups[output.cell.group]!
+  const place = 2 * output.cell.cell
   return {
     status,
     cell(row) {
