@@ -29,6 +29,8 @@ export interface EmulatedS3Options {
   readonly unquotedIfMatch?: boolean
   /** Refuses checksums after the body, as older S3 stores do. */
   readonly refuseTrailers?: boolean
+  /** Called when an object was put, before anything else happens. */
+  readonly onPut?: (path: string, headers: Readonly<Record<string, string>>) => void
 }
 
 /**
@@ -140,6 +142,7 @@ export class EmulatedS3 implements EmulatedService {
     const path = this.#pathOf(call)
     this.#checkWriteConditions(call, path)
     const { etag, sum } = this.#store(path, call.body, call)
+    this.options.onPut?.(path, call.headers)
     return {
       status: 200,
       headers: { etag, 'x-amz-checksum-crc32': sum!, 'x-amz-checksum-type': 'FULL_OBJECT' },

@@ -63,7 +63,7 @@ export class RealFeast {
   }
 }
 
-function findPython(): { readonly python: string } | { readonly missing: string } {
+export function findPython(): { readonly python: string } | { readonly missing: string } {
   const given = process.env['FEAST_PYTHON']
   const python = given ?? resolve(HERE, '../../.venv/bin/python')
   const mend = 'run .ci/run once, or set FEAST_PYTHON to a Python that has it'

@@ -2,15 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { silentLogger } from '../../src/core/logger.js'
 // Jest's module loader trips over two dynamic imports at once; what is loaded lazily is loaded here first.
 import '../../src/object-stores/s3/s3-object-store.js'
 import '../../src/registry/file/index.js'
-import { openRegistryStore } from '../../src/registry/index.js'
-import type { RegistryStore } from '../../src/registry/registry-store.js'
 import { AwsEmulator, EMULATOR_CREDENTIALS } from '../aws-emulator/emulator.js'
 import { EmulatedS3 } from '../aws-emulator/s3.js'
 import { entityRecord, registryStoreContract } from '../contract/registry-store.js'
+import { openS3Registry } from './open-s3-registry.js'
 
 Object.assign(process.env, EMULATOR_CREDENTIALS)
 
@@ -22,17 +20,8 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-function open(path: string, options: object = {}, aws = emulator.settings): Promise<RegistryStore> {
-  const cache = { cacheTtlSeconds: 600, versioning: false, purgeFeastMetadata: false }
-  const block = { type: 'file', path, options: { ...options }, ...cache }
-  return openRegistryStore(block, {
-    project: 'demo',
-    repoPath: '/',
-    entityKeyVersion: 3,
-    logger: silentLogger,
-    aws,
-  })
-}
+const open = (path: string, options: object = {}, aws = emulator.settings) =>
+  openS3Registry(path, options, aws)
 
 let registries = 0
 registryStoreContract('s3', {

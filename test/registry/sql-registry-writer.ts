@@ -1,5 +1,5 @@
 /**
- * A process that writes to a SQL registry, for tests that run several of it or kill it.
+ * A process that writes to a SQL registry, or one in S3, for tests that run several of it or kill it.
  * `<url> <writers> <count> <prefix> [<view> <first hour>]`: so many writers at once, each with connections of its own.
  * Each adds `count` entities one by one, with each a permission of the same name and, where a view is named, one
  * hour to what of it is materialized: all in one write, by compare-and-set with retry.
@@ -11,6 +11,7 @@ import { isFeastError } from '../../src/core/errors.js'
 import { nowMicros } from '../../src/core/instant.js'
 import type { RegistryChange, RegistryContents } from '../../src/registry/registry-store.js'
 import { entityRecordBytes } from './entity-record-bytes.js'
+import { openS3Registry } from './open-s3-registry.js'
 import { openSqlRegistry } from './open-sql-registry.js'
 
 const [url, writers, count, prefix, view, firstHour] = process.argv.slice(2)
@@ -19,7 +20,7 @@ const HOUR = 3_600_000_000n
 await Promise.all(Array.from({ length: Number(writers) }, (_, writer) => run(writer)))
 
 async function run(writer: number): Promise<void> {
-  const store = await openSqlRegistry(url!)
+  const store = await (url!.startsWith('s3:') ? openS3Registry : openSqlRegistry)(url!)
   for (let i = 0; i < Number(count); i++) {
     const name = `${prefix}${writer}_${i}`
     for (;;) {
