@@ -11,11 +11,11 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
+import { freePort } from './compat/real-feast.js'
 
 /** Debian keeps the server's programs off the path. */
 const PROGRAMS = newestIn('/usr/lib/postgresql')
@@ -174,12 +174,4 @@ function newestIn(folder: string): string | undefined {
   const versions = readdirSync(folder).sort((a, b) => Number(b) - Number(a))
   const programs = versions.map((version) => join(folder, version, 'bin'))
   return programs.find((path) => existsSync(join(path, 'postgres')))
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
-  const { port } = server.address() as { port: number }
-  await new Promise((closed) => server.close(closed))
-  return port
 }

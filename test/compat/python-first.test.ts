@@ -1,7 +1,6 @@
 import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import type { RecordKind } from '../../src/core/definition.js'
 import { recordKeyText } from '../../src/core/definition.js'
 import { VALUE_TYPE_NUMBERS } from '../../src/core/value-type.js'
 import type { FeatureStore } from '../../src/feature-store/feature-store.js'
@@ -14,22 +13,8 @@ import * as oursOnly from './python-first-addition.js'
 import { seededRandom } from './random.js'
 import { COMPOSITES, randomValue } from './random-values.js'
 import { describeWithRealFeast } from './real-feast.js'
-import { comparable, type Json } from './registry-messages.js'
+import { comparable, type Json, LISTED_KINDS } from './registry-messages.js'
 import { emptyTable, sqliteRows, sqliteSchema } from './sqlite-rows.js'
-
-/** Feast's name of a registry list → our kind. */
-const KINDS: Readonly<Record<string, RecordKind>> = {
-  entities: 'entity',
-  data_sources: 'dataSource',
-  feature_views: 'featureView',
-  stream_feature_views: 'streamFeatureView',
-  on_demand_feature_views: 'onDemandFeatureView',
-  label_views: 'labelView',
-  feature_services: 'featureService',
-  projects: 'project',
-  permissions: 'permission',
-  saved_datasets: 'savedDataset',
-}
 
 /** Value of the INT64 key 7 in an entity key. */
 const DRIVER_7 = '0700000000000000'
@@ -82,7 +67,7 @@ describeWithRealFeast('made by real Feast: we read, list, join, materialize and 
     const theirs = await feast().call<Record<string, object>>('list', { repo })
     const registry = await store.registry()
     expect(registry.broken()).toEqual([])
-    for (const [list, kind] of Object.entries(KINDS)) {
+    for (const [list, kind] of Object.entries(LISTED_KINDS)) {
       const names = registry.recordsOf('demo', kind).map(({ name }) => name)
       expect([list, names.sort()]).toEqual([list, Object.keys(theirs[list]!).sort()])
     }

@@ -3,6 +3,20 @@ export type RegistryMessage = Readonly<Record<string, unknown>>
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
 
+/** Feast's name of a registry list → our kind. */
+export const LISTED_KINDS = {
+  entities: 'entity',
+  data_sources: 'dataSource',
+  feature_views: 'featureView',
+  stream_feature_views: 'streamFeatureView',
+  on_demand_feature_views: 'onDemandFeatureView',
+  label_views: 'labelView',
+  feature_services: 'featureService',
+  projects: 'project',
+  permissions: 'permission',
+  saved_datasets: 'savedDataset',
+} as const
+
 const LISTS = [
   'projects',
   'data_sources',

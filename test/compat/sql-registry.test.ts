@@ -1,7 +1,6 @@
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import type { RecordKind } from '../../src/core/definition.js'
 import type { FeatureStore } from '../../src/feature-store/feature-store.js'
 import type { Registry } from '../../src/registry/registry.js'
 import { hasPostgres, NO_POSTGRES, PostgresServer } from '../postgres-server.js'
@@ -11,25 +10,13 @@ import { openOurs, repoOf, runCommand, temporaryFolder } from './our-feast.js'
 import * as oursOnly from './python-first-addition.js'
 import { seededRandom } from './random.js'
 import { describeWithRealFeast, feastPythonHas } from './real-feast.js'
-import { comparable, type Json } from './registry-messages.js'
+import { comparable, type Json, LISTED_KINDS } from './registry-messages.js'
 import { expectSixteenLoseNothing } from './sql-sixteen-writers.js'
 import '../../src/registry/sql/index.js'
 import '../../src/registry/sql/postgres-database.js'
 import '../../src/registry/sql/sqlite-database.js'
 
-const KINDS: Readonly<Record<string, RecordKind>> = {
-  projects: 'project',
-  entities: 'entity',
-  data_sources: 'dataSource',
-  feature_views: 'featureView',
-  stream_feature_views: 'streamFeatureView',
-  on_demand_feature_views: 'onDemandFeatureView',
-  label_views: 'labelView',
-  feature_services: 'featureService',
-  saved_datasets: 'savedDataset',
-  validation_references: 'validationReference',
-  permissions: 'permission',
-}
+const KINDS = { ...LISTED_KINDS, validation_references: 'validationReference' } as const
 
 /** List → name → message as hex. */
 type Objects = Readonly<Record<string, Readonly<Record<string, string>>>>

@@ -1,28 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
+import { programBundle } from '../program-bundle.js'
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-let bundle: Promise<string> | undefined
-
-/** `store-program.ts` as one file that node runs, where it finds the packages; made once per test file. */
-function programBundle(): Promise<string> {
-  bundle ??= (async () => {
-    const outfile = `${ROOT}node_modules/.cache/feast-test/store-program-${process.pid}.mjs`
-    await build({
-      entryPoints: [fileURLToPath(new URL('./store-program.ts', import.meta.url))],
-      outfile,
-      bundle: true,
-      packages: 'external',
-      platform: 'node',
-      format: 'esm',
-      logLevel: 'error',
-    })
-    return outfile
-  })()
-  return bundle
-}
+const PROGRAM = new URL('./store-program.ts', import.meta.url)
 
 export interface StoreProcess {
   readonly child: ChildProcess
@@ -35,7 +15,7 @@ export interface StoreProcess {
 
 /** A feature store in a process of its own, which can be killed. */
 export async function startStore(...args: readonly string[]): Promise<StoreProcess> {
-  const child = spawn(process.execPath, [await programBundle(), ...args], {
+  const child = spawn(process.execPath, [await programBundle(PROGRAM), ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, NODE_OPTIONS: '' },
   })

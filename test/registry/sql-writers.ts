@@ -1,32 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { expect } from '@jest/globals'
-import { build } from 'esbuild'
 import type { RegistryStore } from '../../src/registry/registry-store.js'
 import type { Random } from '../compat/random.js'
+import { programBundle } from '../program-bundle.js'
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-let bundle: Promise<string> | undefined
-
-/** `sql-registry-writer.ts` as one file that node runs, where it finds the packages; made once per test file. */
-function writerBundle(): Promise<string> {
-  bundle ??= (async () => {
-    const outfile = `${ROOT}node_modules/.cache/feast-test/sql-registry-writer-${process.pid}.mjs`
-    await build({
-      entryPoints: [fileURLToPath(new URL('./sql-registry-writer.ts', import.meta.url))],
-      outfile,
-      bundle: true,
-      packages: 'external',
-      platform: 'node',
-      format: 'esm',
-      logLevel: 'error',
-    })
-    return outfile
-  })()
-  return bundle
-}
+const PROGRAM = new URL('./sql-registry-writer.ts', import.meta.url)
 
 export interface SqlWriter {
   readonly child: ChildProcess
@@ -47,7 +27,7 @@ export interface SqlWriterTask {
 export async function startSqlWriter(task: SqlWriterTask): Promise<SqlWriter> {
   const { url, writers, count, prefix, view, firstHour = 0 } = task
   const args = [url, writers, count, prefix, ...(view === undefined ? [] : [view, firstHour])].map(String)
-  const child = spawn(process.execPath, [await writerBundle(), ...args], {
+  const child = spawn(process.execPath, [await programBundle(PROGRAM), ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, NODE_OPTIONS: '' },
   })
