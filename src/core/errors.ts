@@ -389,6 +389,30 @@ const CATALOGUE = {
     broken,
     ({ store, why }: { store: string; why: string }) => `The offline store ${store} failed: ${why}`,
   ),
+  OFFLINE_STORE_UNAVAILABLE: kind(
+    unavailable,
+    ({ store, why }: { store: string; why: string }) =>
+      `The offline store ${store} cannot be asked now: ${why}. Try again later.`,
+  ),
+  OFFLINE_STORE_DENIED: kind(
+    broken,
+    ({ store, what, why }: { store: string; what: string; why: string }) =>
+      `${store} refuses the credentials in use (${what}): ${why}. Give the role the permissions of the offline store's page.`,
+  ),
+  OFFLINE_TABLE_NOT_FOUND: kind(
+    notFound('FeastError'),
+    ({ store, why, queryId }: { store: string; why: string; queryId: string | undefined }) =>
+      `${store} does not find a table${queryId ? ` (query ${queryId})` : ''}: ${why}`,
+  ),
+  QUERY_REFUSED: kind(
+    badRequest,
+    ({ store, why, queryId }: { store: string; why: string; queryId: string | undefined }) =>
+      `${store} refuses the query${queryId ? ` ${queryId}` : ''}: ${why}`,
+  ),
+  SCAN_LIMIT_EXCEEDED: kind(
+    { ...badRequest, grpc: 'RESOURCE_EXHAUSTED' },
+    ({ what, mend }: { what: string; mend: string }) => `Too much data to read: ${what}. ${mend}`,
+  ),
   SOURCE_NOT_READABLE: kind(
     badRequest,
     ({ source, why }: { source: string; why: string }) => `Data source "${source}" cannot be read: ${why}`,

@@ -624,9 +624,8 @@ function page<T>(
   most: number,
 ): { items: readonly T[]; next: string | undefined } {
   const size = Math.min(most, Number(input['MaxResults'] ?? most))
-  const secret = createHash('sha256')
-    .update(JSON.stringify({ ...input, NextToken: '', MaxResults: '' }))
-    .digest('hex')
+  const list = Object.entries(input).filter(([name]) => name !== 'NextToken' && name !== 'MaxResults')
+  const secret = createHash('sha256').update(JSON.stringify(list.sort())).digest('hex')
   const given = input['NextToken'] as string | undefined
   const [owner, start] =
     given === undefined ? [secret, '0'] : Buffer.from(given, 'base64').toString().split('/')

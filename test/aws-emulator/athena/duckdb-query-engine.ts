@@ -285,7 +285,7 @@ function refuseUnwritable({ name, type }: ResultColumn, isFine: boolean): void {
 
 function asAthenaSays(error: unknown, database: string): unknown {
   if (error instanceof AthenaFault) return error
-  const text = error instanceof Error ? error.message : String(error)
+  const text = (error instanceof Error ? error.message : String(error)).replace(/^Error: /, '')
   const table = /Table with name (\S+) does not exist/.exec(text)?.[1]
   if (table !== undefined)
     return new AthenaFault(
