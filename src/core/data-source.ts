@@ -148,9 +148,61 @@ export function fileSource(
   })
 }
 
-/** An Athena table or query; exactly one of the two. `name` defaults to the table. */
+/** A column that keeps a table's files apart by time, and how times are written in it: `yyyy-MM-dd`, `yyyyMMddHH`, … */
+export interface DatePartition {
+  readonly column: string
+  readonly format: string
+}
+
+/** What Feast's own `date_partition_column` means. */
+const FEAST_DATE_FORMAT = 'yyyy-MM-dd'
+/** Where partitions stand that Feast has no field for: it would take their values for days. */
+const DATE_PARTITIONS_TAG = 'feast-node.date-partitions'
+
+/** Coarsest first. */
+export function datePartitionsOf({
+  datePartitionColumn,
+  tags,
+}: AthenaSource | TrinoSource): readonly DatePartition[] {
+  const tagged = (tags[DATE_PARTITIONS_TAG] ?? '').split(',').flatMap((text) => {
+    const [column, format] = text.split('=')
+    return column && format ? [{ column, format }] : []
+  })
+  if (tagged.length > 0) return tagged
+  return datePartitionColumn === '' ? [] : [{ column: datePartitionColumn, format: FEAST_DATE_FORMAT }]
+}
+
+interface DatePartitioned extends RowOptions {
+  readonly name?: string
+  readonly table?: string
+  readonly datePartitions?: Readonly<Record<string, string>>
+}
+
+function partitionOptions<Options extends DatePartitioned>(options: Options): Options {
+  const parts = Object.entries(options.datePartitions ?? {})
+  if (parts.length === 0) return options
+  for (const [column, format] of parts) {
+    if (/^[yMdHms '/_.:-]+$/.test(format) && /^[^=,]+$/.test(column)) continue
+    throw feastError('INVALID_DEFINITION', {
+      object: `Athena source "${options.name ?? options.table}"`,
+      problem: `datePartitions has "${column}": ${JSON.stringify(format)}`,
+      mend: 'Write a format of yyyy, MM, dd, HH, mm and ss, such as "yyyy-MM-dd".',
+    })
+  }
+  if (parts.length === 1 && parts[0]![1] === FEAST_DATE_FORMAT)
+    return { ...options, datePartitionColumn: parts[0]![0] }
+  const text = parts.map(([column, format]) => `${column}=${format}`).join(',')
+  return { ...options, tags: { ...options.tags, [DATE_PARTITIONS_TAG]: text } }
+}
+
+/**
+ * An Athena table or query; exactly one of the two. `name` defaults to the table. `datePartitions`: the columns that
+ * keep the table's files apart by time and the format of each, coarsest first, as `{ dt: 'yyyy-MM-dd' }` or
+ * `{ year: 'yyyy', month: 'MM', day: 'dd' }`; no other partitions are read than those a query's times can be in.
+ */
 export function athenaSource(
   options: RowOptions & {
+    readonly datePartitions?: Readonly<Record<string, string>>
     readonly name?: string
     readonly table?: string
     readonly query?: string
@@ -160,7 +212,7 @@ export function athenaSource(
 ): AthenaSource {
   return Object.freeze({
     kind: 'athenaSource',
-    ...tableOrQuery('Athena source', options),
+    ...tableOrQuery('Athena source', partitionOptions(options)),
     database: options.database ?? '',
     dataSource: options.dataSource ?? '',
   })

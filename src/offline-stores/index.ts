@@ -4,10 +4,11 @@ import type { BackendContext, BackendFactory } from '../core/backend.js'
 import type { ColumnBatch } from '../core/cell.js'
 import { feastError } from '../core/errors.js'
 import type { Field } from '../core/field.js'
+import type { FeastType } from '../core/value-type.js'
 import { writeArrowFile } from './arrow-file.js'
 import { replaceFile } from './file-format.js'
-import type { FeastType } from '../core/value-type.js'
 import type { FileFormat, OfflineStore, PersistOptions } from './offline-store.js'
+import type { SqlEngine } from './sql/sql-engine.js'
 
 type Load = () => Promise<BackendFactory<never, OfflineStore>>
 
@@ -16,7 +17,13 @@ const duckdb: Load = async () => (await import('./duckdb/index.js')).duckdbOffli
 const trino: Load = async () => (await import('./trino/index.js')).trinoOfflineStore as never
 
 /** `file` and `dask` are what Feast's own default writes; the same files are read by DuckDB here. */
-const BACKENDS: Readonly<Record<string, Load>> = { duckdb, file: duckdb, dask: duckdb, trino }
+const BACKENDS: Readonly<Record<string, Load>> = {
+  duckdb,
+  file: duckdb,
+  dask: duckdb,
+  trino,
+  athena: async () => (await import('./athena/index.js')).athenaOfflineStore as never,
+}
 
 /** @throws BACKEND_UNKNOWN, CONFIG_INVALID */
 export async function openOfflineStore(block: StoreBlock, context: BackendContext): Promise<OfflineStore> {
@@ -72,4 +79,10 @@ export async function readRows(
 export interface FileRows {
   readonly fields: readonly Field[]
   batches(signal?: AbortSignal): AsyncIterable<ColumnBatch>
+}
+
+/** An engine in this process for files of this machine: reads and writes them, and sorts what memory does not hold. */
+export async function openLocalEngine(): Promise<SqlEngine> {
+  const { DuckDBEngine } = await import('./duckdb/duckdb-engine.js')
+  return new DuckDBEngine({}, '')
 }

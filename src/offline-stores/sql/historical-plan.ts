@@ -4,7 +4,7 @@ import { type FeastType, StringType, UnixTimestamp } from '../../core/value-type
 import type { HistoricalQuery, HistoricalView } from '../offline-store.js'
 import { ENTITY_ROWS, type JoinedView, type OutputColumn } from './point-in-time-join.js'
 import { DEFAULT_TIME_COLUMN, rangeRows } from './range-rows.js'
-import { columnNamed, type SourceRows, sourceRows } from './source-rows.js'
+import { columnNamed, partitionsOf, type SourceRows, sourceRows } from './source-rows.js'
 import type { SqlDialect } from './sql-dialect.js'
 import type { DeclaredTypes, SqlEngine, SqlRelation } from './sql-engine.js'
 import { feastTypeOf, isTimestamp, keyClassOf, type SqlColumn } from './sql-type.js'
@@ -77,7 +77,7 @@ async function viewSource(view: HistoricalView, engine: PlanningEngine): Promise
     view: view.name,
     timestampColumn: view.timestampColumn,
     createdColumn: view.createdColumn,
-    partitionColumn: 'datePartitionColumn' in view.source ? view.source.datePartitionColumn : '',
+    ...partitionsOf(view.source),
     keys: view.joinKeys.map(({ column }) => column),
     features: view.features,
   }

@@ -1,8 +1,8 @@
-import { field, type Field } from '../../core/field.js'
+import { type Field, field } from '../../core/field.js'
 import { type FeastType, UnixTimestamp } from '../../core/value-type.js'
 import { PULL_CREATED_TIMESTAMP, PULL_EVENT_TIMESTAMP, type PullQuery } from '../offline-store.js'
 import type { PulledRows } from './latest-rows.js'
-import { columnNamed, sourceRows } from './source-rows.js'
+import { columnNamed, partitionsOf, sourceRows } from './source-rows.js'
 import type { SqlDialect } from './sql-dialect.js'
 import type { SqlEngine } from './sql-engine.js'
 import { feastTypeOf } from './sql-type.js'
@@ -27,7 +27,7 @@ export async function pulledRows(engine: Puller, query: PullQuery): Promise<Pull
     source: source.name,
     timestampColumn: query.timestampColumn,
     createdColumn: query.createdColumn,
-    partitionColumn: 'datePartitionColumn' in source ? source.datePartitionColumn : '',
+    ...partitionsOf(source),
     keys: joinKeys.map(({ column }) => column),
   }
   const rows = sourceRows({ ...shape, features }, relation, engine.dialect)

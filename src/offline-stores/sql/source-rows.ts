@@ -1,6 +1,8 @@
+import { type BatchSource, type DatePartition, datePartitionsOf } from '../../core/data-source.js'
 import { feastError } from '../../core/errors.js'
 import type { FeastType } from '../../core/value-type.js'
 import { typeText } from '../../core/value-type.js'
+import { partitionFilter } from './partition-filter.js'
 import type { SqlDialect, TimeBounds } from './sql-dialect.js'
 import type { SqlRelation } from './sql-engine.js'
 import type { SqlColumn, SqlType } from './sql-type.js'
@@ -37,8 +39,16 @@ export interface SourceShape {
   readonly timestampColumn: string
   readonly createdColumn: string | undefined
   readonly partitionColumn: string
+  /** Of sources that tell how their partitions are written. */
+  readonly datePartitions?: readonly DatePartition[]
   readonly keys: readonly string[]
   readonly features: readonly { readonly column: string; readonly type: FeastType }[]
+}
+
+export function partitionsOf(source: BatchSource): Pick<SourceShape, 'partitionColumn' | 'datePartitions'> {
+  if (source.kind === 'athenaSource' || source.kind === 'trinoSource')
+    return { partitionColumn: '', datePartitions: datePartitionsOf(source) }
+  return { partitionColumn: source.datePartitionColumn }
 }
 
 /** @throws SOURCE_COLUMN_MISSING, COLUMN_TYPE_MISMATCH */
@@ -47,6 +57,10 @@ export function sourceRows(shape: SourceShape, relation: SqlRelation, dialect: S
   const at = (column: SqlColumn) => `s.${column.ref}`
   const timeColumn = find(shape.timestampColumn)
   const partition = columnNamed(shape.partitionColumn, relation)
+  const partitions = (shape.datePartitions ?? []).map(({ column: name, format }) => {
+    const column = find(name)
+    return { expression: at(column), type: column.type, format }
+  })
   return {
     from: `${relation.sql} AS s`,
     time: timeOf(timeColumn, shape, dialect),
@@ -64,6 +78,7 @@ export function sourceRows(shape: SourceShape, relation: SqlRelation, dialect: S
     prune: (bounds) => [
       ...filter(dialect.prune(at(timeColumn), timeColumn.type, bounds)),
       ...(partition ? filter(dialect.prune(at(partition), partition.type, widened(bounds))) : []),
+      ...partitionFilter(partitions, widened(bounds), dialect),
     ],
   }
 }

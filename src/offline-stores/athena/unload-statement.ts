@@ -1,0 +1,42 @@
+import type { Field } from '../../core/field.js'
+import type { FeastType } from '../../core/value-type.js'
+import { listElementOf } from '../list-element.js'
+import type { SqlDialect } from '../sql/sql-dialect.js'
+import { textLiteral } from '../sql/trino-types.js'
+
+/**
+ * The statement that writes a query's rows as Parquet. Its columns are named `c0`, `c1`, … by position, since Hive,
+ * which writes them, takes small letters and digits alone; times become BIGINT microseconds, since it writes times to
+ * the millisecond alone.
+ */
+export function unloadStatement(
+  sql: string,
+  fields: readonly Field[],
+  to: string,
+  dialect: SqlDialect,
+): string {
+  const names = fields.map((_, index) => `c${index}`)
+  const columns = fields.map(({ type }, index) => {
+    const value = writable(names[index]!, type, dialect)
+    return value === names[index] ? value : `${value} AS ${names[index]}`
+  })
+  const rows = `SELECT ${columns.join(', ')} FROM (\n${sql}\n) AS q (${names.join(', ')})`
+  return `UNLOAD (\n${rows}\n) TO ${textLiteral(to)} WITH (format = 'PARQUET', compression = 'SNAPPY')`
+}
+
+/** Fields as the files name them. */
+export function unloadedFields(fields: readonly Field[]): readonly Field[] {
+  return fields.map((field, index) => ({ ...field, name: `c${index}` }))
+}
+
+function writable(expression: string, type: FeastType, dialect: SqlDialect, depth = 0): string {
+  const element = listElementOf(type)
+  if (element) {
+    const name = `u${depth}`
+    const inner = writable(name, element, dialect, depth + 1)
+    return inner === name ? expression : `transform(${expression}, ${name} -> ${inner})`
+  }
+  if (type.valueType !== 'UNIX_TIMESTAMP' && type.valueType !== 'ZONED_TIMESTAMP') return expression
+  const time = dialect.typeFor(type)
+  return dialect.micros(`CAST(${expression} AS ${time.text})`, time)!
+}
