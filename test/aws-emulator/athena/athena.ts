@@ -104,9 +104,13 @@ export class EmulatedAthena implements EmulatedService {
   readonly #running = new Set<Promise<void>>()
 
   constructor(readonly options: EmulatedAthenaOptions) {
-    this.catalog = new GlueCatalog(options.databases ?? ['default'], options.pathOf)
+    this.catalog = new GlueCatalog(options.databases ?? ['default'], (uri) => this.#pathOf(uri))
     this.#engine =
       options.engine?.(this.catalog) ?? new DuckDBQueryEngine(this.catalog, options.filesPerResult ?? 3)
+  }
+
+  #pathOf(uri: string): string {
+    return this.options.pathOf(uri.replace(/\/+$/, ''))
   }
 
   /** How many executions there were of statements that match. */
@@ -356,7 +360,7 @@ export class EmulatedAthena implements EmulatedService {
         return this.#keepCsv(execution)
       }
       case 'unload': {
-        if (!isEmptyFolder(this.options.pathOf(statement.to)))
+        if (!isEmptyFolder(this.#pathOf(statement.to)))
           throw new AthenaFault(
             `HIVE_PATH_ALREADY_EXISTS: Target directory for table 'awsdatacatalog.${execution.database}.unload' already exists: ${statement.to}. You may need to manually clean the data at location '${statement.to}' before retrying. Athena will not delete data in your account.`,
           )
@@ -398,7 +402,7 @@ export class EmulatedAthena implements EmulatedService {
     to: string,
     target?: WriteTarget,
   ): Promise<readonly ResultColumn[]> {
-    const folder = this.options.pathOf(to)
+    const folder = this.#pathOf(to)
     const { columns, files } = await this.#engine.write(
       this.#query(execution, query),
       folder,
@@ -420,7 +424,7 @@ export class EmulatedAthena implements EmulatedService {
       throw new AthenaFault(`TABLE_ALREADY_EXISTS: Table '${database}.${table.name}' already exists`)
     const given = options['external_location'] ?? options['location']
     const location = withSlash(given ?? `${execution.output}tables/${execution.id}`)
-    if (!isEmptyFolder(this.options.pathOf(location)))
+    if (!isEmptyFolder(this.#pathOf(location)))
       throw new AthenaFault(`HIVE_PATH_ALREADY_EXISTS: Target directory already exists: ${location}`)
     const rows = withData ? query : `SELECT * FROM (${query}) LIMIT 0`
     const isFine = /^iceberg$/i.test(options['table_type'] ?? '')
@@ -531,7 +535,7 @@ export class EmulatedAthena implements EmulatedService {
   }
 
   #put(uri: string, text: string): void {
-    const path = this.options.pathOf(uri)
+    const path = this.#pathOf(uri)
     mkdirSync(dirname(path), { recursive: true })
     writeFileSync(path, text)
   }

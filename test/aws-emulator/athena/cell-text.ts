@@ -101,10 +101,10 @@ function javaDouble(value: number): string {
 function trinoTypeOfDuckText(text: string): string {
   if (text.endsWith('[]')) return `array(${trinoTypeOfDuckText(text.slice(0, -2))})`
   const map = /^MAP\((.*)\)$/s.exec(text)
-  if (map) return `map(${parts(map[1]!).map(trinoTypeOfDuckText).join(', ')})`
+  if (map) return `map(${splitAtCommas(map[1]!).map(trinoTypeOfDuckText).join(', ')})`
   const struct = /^STRUCT\((.*)\)$/s.exec(text)
   if (struct) {
-    const fields = parts(struct[1]!).map((field) => {
+    const fields = splitAtCommas(struct[1]!).map((field) => {
       const [, name, type] = /^("(?:[^"]|"")*"|\S+)\s+(.*)$/s.exec(field)!
       return `${name!.startsWith('"') ? name : `"${name}"`} ${trinoTypeOfDuckText(type!)}`
     })
@@ -124,15 +124,15 @@ const SCALARS: Readonly<Record<string, string>> = {
 }
 
 /** Split at the commas that are in no brackets and no quotes. */
-function parts(text: string): string[] {
+export function splitAtCommas(text: string): string[] {
   const found: string[] = []
   let depth = 0
   let start = 0
   for (let at = 0; at < text.length; at++) {
     const sign = text[at]
-    if (sign === '"') at = text.indexOf('"', at + 1)
-    if (sign === '(') depth++
-    if (sign === ')') depth--
+    if (sign === '"' || sign === "'") at = text.indexOf(sign, at + 1)
+    if (sign === '(' || sign === '[') depth++
+    if (sign === ')' || sign === ']') depth--
     if (sign === ',' && depth === 0) {
       found.push(text.slice(start, at).trim())
       start = at + 1

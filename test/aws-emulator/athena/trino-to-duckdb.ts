@@ -1,4 +1,5 @@
 import { AthenaFault } from './athena-fault.js'
+import { splitAtCommas } from './cell-text.js'
 
 /** What Trino has and DuckDB has not, or has otherwise, once translated. */
 export const MACROS: readonly string[] = [
@@ -35,16 +36,40 @@ export async function trinoToDuckDB(sql: string): Promise<string> {
   const result = (await transpile)(withOwnNames(sql), 'trino', 'duckdb')
   if (!result.success || result.sql?.length !== 1)
     throw new AthenaFault(`SYNTAX_ERROR: ${result.error ?? 'one statement at a time'}`)
-  return result.sql[0]!
+  return withKeptZeros(withNamedFields(result.sql[0]!))
+}
+
+/** A sort gives its columns back from the sort key, which knows one zero: -0.0 would come out as 0.0. */
+function withKeptZeros(sql: string): string {
+  return sql.replace(/(s\."(?:[^"]|"")+") (DESC|ASC) NULLS/g, 'CASE WHEN $1 IS NOT NULL THEN $1 END $2 NULLS')
 }
 
 /** Functions that the translation would take for DuckDB's of the same name are given others. */
 function withOwnNames(sql: string): string {
   return withTexts(sql)
+    .replace(/\b(BIGINT|INTEGER|REAL|DOUBLE)\s+('[^']*')/g, 'CAST($2 AS $1)')
     .replace(/\btypeof\s*\(/gi, 'trino_typeof(')
     .replace(/\bconcat\s*\(/gi, 'trino_concat(')
     .replace(/\bsequence\s*\(/gi, 'generate_series(')
     .replace(/\btransform\s*\(/gi, 'list_transform(')
+}
+
+/**
+ * A row that is named `hit` gets names for its fields: DuckDB 1.5.5 loses its way among the numbers of fields without
+ * names when it drops those that nobody reads.
+ */
+function withNamedFields(sql: string): string {
+  const end = /\)\s+AS\s+hit\b/iy
+  let text = sql
+  for (let at = text.indexOf('ROW('); at >= 0; at = text.indexOf('ROW(', at + 4)) {
+    const close = insideEnd(text, at + 4, end)
+    if (close === undefined) continue
+    const fields = splitAtCommas(text.slice(at + 4, close.from)).map(
+      (value, index) => `f${index + 1} := ${value}`,
+    )
+    text = `${text.slice(0, at)}struct_pack(${fields.join(', ')}${text.slice(close.from)}`
+  }
+  return text.replace(/\bhit\[(\d+)\]/gi, 'hit.f$1')
 }
 
 /** `CAST(x AS VARCHAR)` becomes `trino_text(x)`. */
