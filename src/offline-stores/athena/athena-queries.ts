@@ -301,7 +301,10 @@ export class AthenaQueries {
     const waiter = this.#waiting.get(id)
     if (!waiter) return
     const state = execution.Status?.State
-    if (state !== 'QUEUED' && state !== 'RUNNING') return waiter.resolve(execution)
+    if (state !== 'QUEUED' && state !== 'RUNNING') {
+      waiter.resolve(execution)
+      return
+    }
     const { maxScanBytes } = this.options
     if (!waiter.isWanted || maxScanBytes === undefined || scannedBytes(execution) <= maxScanBytes) return
     waiter.reject(
