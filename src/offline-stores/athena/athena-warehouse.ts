@@ -96,7 +96,7 @@ export class AthenaWarehouse implements SqlWarehouse {
   /** The source's own catalog and database, else the store's, whatever is asked (B12). */
   #own(source: BatchSource): AthenaSource {
     if (source.kind !== 'athenaSource') {
-      const type = source.kind === 'fileSource' ? 'file' : source.type
+      const type = source.kind === 'unknownSource' ? source.type : source.kind.replace('Source', ' source')
       throw feastError('SOURCE_UNSUPPORTED', { source: source.name, type, store: this.name })
     }
     const { dataSource, database } = source
