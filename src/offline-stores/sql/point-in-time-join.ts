@@ -135,13 +135,13 @@ export function partition(keys: readonly string[]): string {
   return keys.length > 0 ? `PARTITION BY ${keys.join(', ')} ` : ''
 }
 
-export function wantedKeys(view: JoinedView): readonly string[] {
+function wantedKeys(view: JoinedView): readonly string[] {
   if (view.entityKeys.length === 0) return []
   const keys = `SELECT DISTINCT ${named(view.entityKeys).join(', ')} FROM ${ENTITY_ROWS} AS e`
   return [`JOIN (${keys}) AS w ON ${sourceHas(view)}`]
 }
 
-function sourceHas(view: JoinedView): string {
+export function sourceHas(view: JoinedView): string {
   return view.source.keys.map(({ value }, index) => `${value} = w.k${index}`).join(' AND ')
 }
 
