@@ -166,7 +166,7 @@ async function exec(
 
 /** An object goes into the folder under its own name, a prefix with all below it. */
 function fromS3(s3: EmulatedS3, uri: string, folder: string): void {
-  const path = s3.pathOf(uri)
+  const path = s3.pathOf(uri.replace(/\/$/, ''))
   mkdirSync(folder, { recursive: true })
   if (!existsSync(path))
     throw new StateError('States.TaskFailed', `NoSuchKey: no S3 objects found under ${uri}`)

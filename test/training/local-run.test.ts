@@ -46,6 +46,11 @@ async function finished(runId: string) {
   return parts.trigger.describe(runId)
 }
 
+/** Waits until the training step is at work. */
+async function training(): Promise<void> {
+  for (let attempt = 0; attempt < 1000 && !existsSync(marker('')); attempt++) await sleep(20)
+}
+
 describe('a run on this machine', () => {
   it('joins the dataset, runs the steps, passes the gate, registers once', async () => {
     const { runId } = await startRun(parts, { pipeline: fraud(), params: { eta: 0.1 } })
@@ -133,7 +138,7 @@ describe('a run on this machine', () => {
   it('is stopped with its subprocess', async () => {
     writeFileSync(marker('.hang'), '')
     await startRun(parts, { pipeline: fraud(), runId: 'hanging' })
-    while (!existsSync(marker(''))) await sleep(20)
+    await training()
     expect(await parts.trigger.describe('hanging')).toMatchObject({ status: 'running' })
     expect(await errorOf(parts.trigger.retry(fraud(), 'hanging'))).toMatchObject({
       code: 'TRAINING_RUN_CONFLICT',
@@ -148,7 +153,7 @@ describe('a run on this machine', () => {
   it('an interrupted one goes on in another process', async () => {
     writeFileSync(marker('.hang'), '')
     await startRun(parts, { pipeline: fraud(), runId: 'interrupted' })
-    while (!existsSync(marker(''))) await sleep(20)
+    await training()
     await parts.trigger.close()
     parts = await openParts(store, candidates)
     expect(await parts.trigger.describe('interrupted')).toMatchObject({ status: 'interrupted' })

@@ -77,6 +77,11 @@ async function finished(runId: string): Promise<TrainingRun> {
   return parts.trigger.describe(runId)
 }
 
+/** Waits until the training step is at work. */
+async function training(): Promise<void> {
+  for (let attempt = 0; attempt < 1000 && !existsSync(marker('')); attempt++) await sleep(20)
+}
+
 describe('pipelines on Step Functions', () => {
   it('a run before the deployment says what to do', async () => {
     const error = await errorOf(startRun(parts, { pipeline: fraud(), runId: 'early' }))
@@ -199,7 +204,7 @@ describe('pipelines on Step Functions', () => {
     writeFileSync(marker('.hang'), '')
     rmSync(marker(''), { force: true })
     await startRun(parts, { pipeline: fraud(), runId: 'hanging' })
-    while (!existsSync(marker(''))) await sleep(20)
+    await training()
     await parts.trigger.stop('hanging')
     expect(await parts.trigger.describe('hanging')).toMatchObject({ status: 'stopped' })
     rmSync(marker('.hang'))
