@@ -1,7 +1,6 @@
 import { join } from 'node:path'
 import type { RepoConfig } from '../../config/repo-config.js'
 import { parseStoreBlock } from '../../config/store-block.js'
-import { awsClientOptions } from '../../core/aws-settings.js'
 import { feastError } from '../../core/errors.js'
 import { openObjectStore } from '../../object-stores/index.js'
 import type { ObjectStore } from '../../object-stores/object-store.js'
@@ -11,10 +10,11 @@ import { publishCode } from '../publish-code.js'
 import { type JobSettings, renderDefinition } from '../render-definition.js'
 import type { DeployOptions, DeployReport, TrainingTrigger } from '../training-trigger.js'
 import { deployWorkflow } from './deploy-workflow.js'
-import { stepFunctionsSchema, type StepFunctionsConfig } from './step-functions-config.js'
+import { machineArn, openClient, readSettings } from './settings.js'
+import { stepFunctionsSchema } from './step-functions-config.js'
 import { StepFunctionsTrigger } from './step-functions-trigger.js'
 
-export { deployWorkflow } from './deploy-workflow.js'
+export { deployMaterialize, renderMaterialize } from './deploy-materialize.js'
 
 /** The `training` block of type `step_functions`, and what it is made of. */
 export interface StepFunctions {
@@ -31,18 +31,14 @@ export async function openStepFunctions(config: RepoConfig): Promise<StepFunctio
     client,
     objects,
     ...settings,
-    deploy: (pipeline, options) => deployPipeline(config, settings, pipeline, options),
+    deploy,
   })
   return { trigger, objects }
 
-  async function deployPipeline(
-    { repoPath }: RepoConfig,
-    { prefix, alias, block }: Settings,
-    pipeline: Pipeline,
-    { dryRun, gitSha }: DeployOptions,
-  ): Promise<DeployReport> {
+  async function deploy(pipeline: Pipeline, { dryRun, gitSha }: DeployOptions): Promise<DeployReport> {
+    const { prefix, alias, block } = settings
     const code = block.code_uri
-    const codeUri = code && (await publishCode(join(repoPath, pipeline.code), code, objects, dryRun))
+    const codeUri = code && (await publishCode(join(config.repoPath, pipeline.code), code, objects, dryRun))
     const definition = renderDefinition(pipeline, await jobSettings(config, pipeline, codeUri, gitSha))
     const workflow = {
       name: `${prefix}${pipeline.name}`,
@@ -88,49 +84,4 @@ async function registerBy(config: RepoConfig): Promise<JobSettings['register']> 
   if (registry?.type === 'sagemaker') return { kind: 'sagemaker' }
   const { queue, jobDefinition } = await openBatchEngine(config)
   return { kind: 'batch', queue, jobDefinition }
-}
-
-export interface Settings {
-  readonly block: StepFunctionsConfig
-  readonly region: string
-  readonly account: string
-  readonly prefix: string
-  readonly alias: string
-  readonly runsUri: string
-}
-
-export async function readSettings(config: RepoConfig): Promise<Settings> {
-  const block = parseStoreBlock(config.training, await stepFunctionsSchema())
-  const region = config.aws.region ?? process.env['AWS_REGION'] ?? process.env['AWS_DEFAULT_REGION']
-  if (!region) {
-    throw feastError('CONFIG_INVALID', {
-      file: config.file,
-      path: 'aws.region',
-      problem: 'a region is required for Step Functions; write it here or set AWS_REGION',
-    })
-  }
-  return {
-    block,
-    region,
-    // arn:aws:iam::123456789012:role/name
-    account: block.role_arn.split(':')[4]!,
-    prefix: `${block.name_prefix ?? `feast-${config.project}-`}`,
-    alias: block.alias,
-    runsUri: block.runs_uri.replace(/\/*$/, '/'),
-  }
-}
-
-export function machineArn({ region, account, prefix }: Settings, name: string): string {
-  return `arn:aws:states:${region}:${account}:stateMachine:${prefix}${name}`
-}
-
-export async function openClient({ aws }: RepoConfig) {
-  const { SFNClient } = await import('@aws-sdk/client-sfn').catch((error) => {
-    throw feastError(
-      'BACKEND_PACKAGE_MISSING',
-      { what: 'Step Functions', name: '@aws-sdk/client-sfn' },
-      error,
-    )
-  })
-  return new SFNClient(awsClientOptions(aws))
 }
