@@ -3,6 +3,7 @@ import type { CliContext } from './cli-context.js'
 import { MATERIALIZE } from './materialize-commands.js'
 import { MODEL_COMMANDS } from './model-commands.js'
 import { REGISTRY_COMMANDS } from './registry-commands.js'
+import { TRAINING_COMMANDS } from './training-commands.js'
 
 /** One command as data: its help is made without loading its code. */
 export interface CommandSpec {
@@ -77,6 +78,8 @@ export const GROUPS: Readonly<Record<string, string>> = {
   features: 'List and describe features',
   offline: 'Work with the offline store',
   generate: 'Write code from the registry',
+  pipeline: 'Train models by pipelines',
+  iam: 'Print IAM policies',
   registry: 'Move the registry',
   models: 'Register, approve, deploy and look into models',
 }
@@ -381,6 +384,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   ...LOOK,
   ...REGISTRY_COMMANDS,
   ...MODEL_COMMANDS,
+  ...TRAINING_COMMANDS,
 ]
 
 function readCount(text: string): number {

@@ -12,7 +12,7 @@ const pipelines = () => import('./commands/pipeline.js')
 const runs = () => import('./commands/pipeline-runs.js')
 
 /** Training pipelines and their runs. */
-export const TRAINING: readonly CommandSpec[] = [
+export const TRAINING_COMMANDS: readonly CommandSpec[] = [
   {
     name: 'pipeline validate',
     summary: 'Check the pipelines of the feature repo, or one of them',
@@ -101,6 +101,7 @@ export const TRAINING: readonly CommandSpec[] = [
         'whose: server, admin (server that deploys and starts runs), job (materialization), sfn (state machines), sagemaker (training jobs), scheduler, ci (publishes code)',
         { words: ['server', 'admin', 'job', 'sfn', 'sagemaker', 'scheduler', 'ci'], fallback: 'server' },
       ],
+      ['--data <uri>', 'where tables of the warehouse lie, s3://bucket/prefix/; may be given again', { many: true }],
     ],
     load: async () => (await import('./commands/iam.js')).renderIam,
   },

@@ -52,6 +52,18 @@ export async function openStepFunctions(config: RepoConfig): Promise<StepFunctio
   }
 }
 
+/** Where the pipeline's code would be published. */
+export async function codePlace(config: RepoConfig, pipeline: Pipeline): Promise<string | undefined> {
+  const { code_uri } = parseStoreBlock(config.training, await stepFunctionsSchema())
+  if (code_uri === undefined) return undefined
+  const objects = await openObjectStore(code_uri, 'training', config.aws)
+  try {
+    return await publishCode(join(config.repoPath, pipeline.code), code_uri, objects, true)
+  } finally {
+    await objects.close()
+  }
+}
+
 /** What the pipeline's jobs on AWS need, by the configuration. @throws CONFIG_INVALID, INVALID_REQUEST */
 export async function jobSettings(
   config: RepoConfig,

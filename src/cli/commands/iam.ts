@@ -1,0 +1,19 @@
+import type { CliContext } from '../cli-context.js'
+import { checkDataUris, type IamRole, iamPolicy } from '../iam-policy.js'
+import { printJson, printNotice } from '../output.js'
+
+/** `feast iam render`. */
+export async function renderIam(
+  context: CliContext,
+  _: readonly [],
+  { role, data = [] }: { readonly role: IamRole; readonly data?: readonly string[] },
+): Promise<void> {
+  checkDataUris(data)
+  const config = await context.config()
+  const policy = iamPolicy(role, config, data)
+  printJson(policy)
+  if (policy.Statement.length === 0) printNotice('Note: nothing in feature_store.yaml needs AWS in this role.')
+  if (config.offlineStore.type === 'athena' && data.length === 0 && ['admin', 'job'].includes(role)) {
+    printNotice('Note: give --data s3://bucket/prefix/ for where the tables lie; without it they cannot be read.')
+  }
+}
