@@ -30,7 +30,9 @@ export function iamPolicy(role: IamRole, config: RepoConfig, data: readonly stri
 interface Place {
   readonly region: string
   readonly account: string
-  readonly uris: Readonly<Record<'registry' | 'staging' | 'models' | 'predictions' | 'runs' | 'code', readonly string[]>>
+  readonly uris: Readonly<
+    Record<'registry' | 'staging' | 'models' | 'predictions' | 'runs' | 'code', readonly string[]>
+  >
   readonly workgroup: string | undefined
   readonly databases: readonly string[]
   readonly prefix: string
@@ -44,7 +46,8 @@ const ANY_REGION = '*'
 
 function placeOf({ aws, registry, offlineStore, models, training, batchEngine, project }: RepoConfig): Place {
   const text = (value: unknown) => (typeof value === 'string' ? value : undefined)
-  const s3 = (value: unknown) => [text(value)].filter((uri): uri is string => uri?.startsWith('s3://') === true)
+  const s3 = (value: unknown) =>
+    [text(value)].filter((uri): uri is string => uri?.startsWith('s3://') === true)
   const modelRegistry = (models?.options['registry'] ?? {}) as Readonly<Record<string, unknown>>
   const logging = (models?.options['logging'] ?? {}) as Readonly<Record<string, unknown>>
   const roleArn = text(training.options['role_arn'])
@@ -65,90 +68,115 @@ function placeOf({ aws, registry, offlineStore, models, training, batchEngine, p
     prefix: text(training.options['name_prefix']) ?? `feast-${project}-`,
     jobRole: [text(training.options['job_role_arn']) ?? roleArn].filter((arn) => arn !== undefined),
     machineRole: roleArn === undefined ? [] : [roleArn],
-    batch: queue === undefined ? undefined : { queue, definition: text(batchEngine.options['job_definition']) ?? '*' },
+    batch:
+      queue === undefined
+        ? undefined
+        : { queue, definition: text(batchEngine.options['job_definition']) ?? '*' },
     usesSageMakerRegistry: modelRegistry['type'] === 'sagemaker',
   }
 }
 
-const STATEMENTS: Readonly<Record<IamRole, (place: Place, data: readonly string[]) => readonly Statement[]>> = {
-  server: (place) => [
-    objects('ReadRegistry', ['s3:GetObject'], place.uris.registry),
-    objects('ReadModels', ['s3:GetObject'], place.uris.models),
-    objects('LogPredictions', ['s3:PutObject', 's3:AbortMultipartUpload'], place.uris.predictions),
-    buckets('List', ['s3:ListBucket'], place.uris.models),
-    ...sageMakerRegistry(place, ['DescribeModelPackage', 'ListModelPackages', 'DescribeModelPackageGroup']),
-  ],
-  admin: (place, data) => [
-    ...STATEMENTS.server(place, data),
-    objects('ChangeModels', ['s3:PutObject'], place.uris.models),
-    objects('Runs', ['s3:GetObject', 's3:PutObject', 's3:AbortMultipartUpload'], place.uris.runs),
-    objects('PublishCode', ['s3:PutObject', 's3:GetObject'], place.uris.code),
-    buckets('ListRuns', ['s3:ListBucket'], [...place.uris.runs, ...place.uris.code]),
-    ...athena(place, data),
-    allow('Workflows', actions('states', WORKFLOW_ACTIONS), stateMachines(place)),
-    allow('FindWorkflows', ['states:ListStateMachines', 'states:ValidateStateMachineDefinition'], ['*']),
-    allow('Executions', actions('states', EXECUTION_ACTIONS), [...stateMachines(place), ...executions(place)]),
-    passRole('PassStateMachineRole', place.machineRole, ['states.amazonaws.com']),
-    ...sageMakerRegistry(place, ['UpdateModelPackage', 'CreateModelPackage', 'CreateModelPackageGroup']),
-  ],
-  job: (place, data) => [
-    objects('Registry', ['s3:GetObject', 's3:PutObject', 's3:DeleteObject'], beside(place.uris.registry)),
-    objects('RegisterModels', ['s3:GetObject', 's3:PutObject'], [...place.uris.models, ...place.uris.runs]),
-    buckets('List', ['s3:ListBucket'], [...place.uris.registry, ...place.uris.models, ...place.uris.runs]),
-    ...athena(place, data),
-  ],
-  sfn: (place) => [
-    allow('Jobs', actions('sagemaker', JOB_ACTIONS), [
-      arn('sagemaker', place, 'processing-job/*'),
-      arn('sagemaker', place, 'training-job/*'),
-    ]),
-    passRole('PassJobRole', place.jobRole, ['sagemaker.amazonaws.com']),
-    ...(place.batch === undefined
-      ? []
-      : [
-          allow('Batch', ['batch:SubmitJob'], [
-            arn('batch', place, `job-queue/${place.batch.queue}`),
-            arn('batch', place, `job-definition/${place.batch.definition}`),
-            arn('batch', place, `job-definition/${place.batch.definition}:*`),
+const STATEMENTS: Readonly<Record<IamRole, (place: Place, data: readonly string[]) => readonly Statement[]>> =
+  {
+    server: (place) => [
+      objects('ReadRegistry', ['s3:GetObject'], place.uris.registry),
+      objects('ReadModels', ['s3:GetObject'], place.uris.models),
+      objects('LogPredictions', ['s3:PutObject', 's3:AbortMultipartUpload'], place.uris.predictions),
+      buckets('List', ['s3:ListBucket'], place.uris.models),
+      ...sageMakerRegistry(place, ['DescribeModelPackage', 'ListModelPackages', 'DescribeModelPackageGroup']),
+    ],
+    admin: (place, data) => [
+      ...STATEMENTS.server(place, data),
+      objects('ChangeModels', ['s3:PutObject'], place.uris.models),
+      objects('Runs', ['s3:GetObject', 's3:PutObject', 's3:AbortMultipartUpload'], place.uris.runs),
+      objects('PublishCode', ['s3:PutObject', 's3:GetObject'], place.uris.code),
+      buckets('ListRuns', ['s3:ListBucket'], [...place.uris.runs, ...place.uris.code]),
+      ...athena(place, data),
+      allow('Workflows', actions('states', WORKFLOW_ACTIONS), stateMachines(place)),
+      allow('FindWorkflows', ['states:ListStateMachines', 'states:ValidateStateMachineDefinition'], ['*']),
+      allow('Executions', actions('states', EXECUTION_ACTIONS), [
+        ...stateMachines(place),
+        ...executions(place),
+      ]),
+      passRole('PassStateMachineRole', place.machineRole, ['states.amazonaws.com']),
+      ...sageMakerRegistry(place, ['UpdateModelPackage', 'CreateModelPackage', 'CreateModelPackageGroup']),
+    ],
+    job: (place, data) => [
+      objects('Registry', ['s3:GetObject', 's3:PutObject', 's3:DeleteObject'], beside(place.uris.registry)),
+      objects('RegisterModels', ['s3:GetObject', 's3:PutObject'], [...place.uris.models, ...place.uris.runs]),
+      buckets('List', ['s3:ListBucket'], [...place.uris.registry, ...place.uris.models, ...place.uris.runs]),
+      ...athena(place, data),
+    ],
+    sfn: (place) => [
+      allow('Jobs', actions('sagemaker', JOB_ACTIONS), [
+        arn('sagemaker', place, 'processing-job/*'),
+        arn('sagemaker', place, 'training-job/*'),
+      ]),
+      passRole('PassJobRole', place.jobRole, ['sagemaker.amazonaws.com']),
+      ...(place.batch === undefined
+        ? []
+        : [
+            allow(
+              'Batch',
+              ['batch:SubmitJob'],
+              [
+                arn('batch', place, `job-queue/${place.batch.queue}`),
+                arn('batch', place, `job-definition/${place.batch.definition}`),
+                arn('batch', place, `job-definition/${place.batch.definition}:*`),
+              ],
+            ),
+            // These two know no resources.
+            allow('BatchJobs', ['batch:DescribeJobs', 'batch:TerminateJob'], ['*']),
           ]),
-          // These two know no resources.
-          allow('BatchJobs', ['batch:DescribeJobs', 'batch:TerminateJob'], ['*']),
-        ]),
-    allow('JobEvents', ['events:PutTargets', 'events:PutRule', 'events:DescribeRule'], [
-      arn('events', place, 'rule/StepFunctionsGetEventsForSageMakerTrainingJobsRule'),
-      arn('events', place, 'rule/StepFunctionsGetEventsForSageMakerProcessingJobsRule'),
-      arn('events', place, 'rule/StepFunctionsGetEventsForBatchJobsRule'),
-    ]),
-    objects('ReadMetrics', ['s3:GetObject'], place.uris.runs),
-    ...sageMakerRegistry(place, ['CreateModelPackage']),
-  ],
-  sagemaker: (place) => [
-    objects('Runs', ['s3:GetObject', 's3:PutObject', 's3:AbortMultipartUpload'], place.uris.runs),
-    objects('Code', ['s3:GetObject'], place.uris.code),
-    buckets('List', ['s3:ListBucket'], [...place.uris.runs, ...place.uris.code]),
-    allow('Logs', ['logs:CreateLogGroup', 'logs:CreateLogStream', 'logs:PutLogEvents'], [
-      arn('logs', place, 'log-group:/aws/sagemaker/*'),
-    ]),
-    // Logging in to the image registry knows no resources.
-    allow('Images', ['ecr:GetAuthorizationToken'], ['*']),
-    allow('PullImages', ['ecr:BatchGetImage', 'ecr:GetDownloadUrlForLayer'], [arn('ecr', place, 'repository/*')]),
-  ],
-  scheduler: (place) => [
-    allow('StartMaterialization', ['states:StartExecution'], [
-      arn('states', place, `stateMachine:${place.prefix}materialize`),
-      arn('states', place, `stateMachine:${place.prefix}materialize:*`),
-    ]),
-  ],
-  ci: (place) => [
-    {
-      ...objects('PublishCode', ['s3:PutObject'], place.uris.code),
-      // What was published is never replaced.
-      Condition: { StringEquals: { 's3:if-none-match': '*' } },
-    },
-    objects('FindCode', ['s3:GetObject'], place.uris.code),
-    buckets('List', ['s3:ListBucket'], place.uris.code),
-  ],
-}
+      allow(
+        'JobEvents',
+        ['events:PutTargets', 'events:PutRule', 'events:DescribeRule'],
+        [
+          arn('events', place, 'rule/StepFunctionsGetEventsForSageMakerTrainingJobsRule'),
+          arn('events', place, 'rule/StepFunctionsGetEventsForSageMakerProcessingJobsRule'),
+          arn('events', place, 'rule/StepFunctionsGetEventsForBatchJobsRule'),
+        ],
+      ),
+      objects('ReadMetrics', ['s3:GetObject'], place.uris.runs),
+      ...sageMakerRegistry(place, ['CreateModelPackage']),
+    ],
+    sagemaker: (place) => [
+      objects('Runs', ['s3:GetObject', 's3:PutObject', 's3:AbortMultipartUpload'], place.uris.runs),
+      objects('Code', ['s3:GetObject'], place.uris.code),
+      buckets('List', ['s3:ListBucket'], [...place.uris.runs, ...place.uris.code]),
+      allow(
+        'Logs',
+        ['logs:CreateLogGroup', 'logs:CreateLogStream', 'logs:PutLogEvents'],
+        [arn('logs', place, 'log-group:/aws/sagemaker/*')],
+      ),
+      // Logging in to the image registry knows no resources.
+      allow('Images', ['ecr:GetAuthorizationToken'], ['*']),
+      allow(
+        'PullImages',
+        ['ecr:BatchGetImage', 'ecr:GetDownloadUrlForLayer'],
+        [arn('ecr', place, 'repository/*')],
+      ),
+    ],
+    scheduler: (place) => [
+      allow(
+        'StartMaterialization',
+        ['states:StartExecution'],
+        [
+          arn('states', place, `stateMachine:${place.prefix}materialize`),
+          arn('states', place, `stateMachine:${place.prefix}materialize:*`),
+        ],
+      ),
+    ],
+    ci: (place) => [
+      {
+        ...objects('PublishCode', ['s3:PutObject'], place.uris.code),
+        // What was published is never replaced.
+        Condition: { StringEquals: { 's3:if-none-match': '*' } },
+      },
+      objects('FindCode', ['s3:GetObject'], place.uris.code),
+      buckets('List', ['s3:ListBucket'], place.uris.code),
+    ],
+  }
 
 const WORKFLOW_ACTIONS = [
   'CreateStateMachine',
@@ -191,23 +219,50 @@ function athena(place: Place, data: readonly string[]): readonly Statement[] {
   return [
     allow(
       'Query',
-      actions('athena', ['StartQueryExecution', 'StopQueryExecution', 'GetQueryExecution', 'BatchGetQueryExecution', 'GetQueryResults', 'GetWorkGroup']),
+      actions('athena', [
+        'StartQueryExecution',
+        'StopQueryExecution',
+        'GetQueryExecution',
+        'BatchGetQueryExecution',
+        'GetQueryResults',
+        'GetWorkGroup',
+      ]),
       [arn('athena', place, `workgroup/${place.workgroup}`)],
     ),
-    allow('ReadTableMetadata', ['athena:GetTableMetadata', 'athena:ListTableMetadata', 'athena:GetDatabase'], [
-      arn('athena', place, 'datacatalog/*'),
-    ]),
+    allow(
+      'ReadTableMetadata',
+      ['athena:GetTableMetadata', 'athena:ListTableMetadata', 'athena:GetDatabase'],
+      [arn('athena', place, 'datacatalog/*')],
+    ),
     allow(
       'ReadCatalog',
-      actions('glue', ['GetDatabase', 'GetTable', 'GetTables', 'GetPartition', 'GetPartitions', 'BatchGetPartition']),
+      actions('glue', [
+        'GetDatabase',
+        'GetTable',
+        'GetTables',
+        'GetPartition',
+        'GetPartitions',
+        'BatchGetPartition',
+      ]),
       [arn('glue', place, 'catalog'), ...tables],
     ),
     // Entity rows that are too many for a statement become a table for its time; appended days become partitions.
-    allow('TemporaryTables', actions('glue', ['CreateTable', 'DeleteTable', 'BatchCreatePartition', 'CreatePartition']), [
-      arn('glue', place, 'catalog'),
-      ...tables,
-    ]),
-    objects('Staging', ['s3:GetObject', 's3:PutObject', 's3:DeleteObject', 's3:AbortMultipartUpload', 's3:ListMultipartUploadParts'], place.uris.staging),
+    allow(
+      'TemporaryTables',
+      actions('glue', ['CreateTable', 'DeleteTable', 'BatchCreatePartition', 'CreatePartition']),
+      [arn('glue', place, 'catalog'), ...tables],
+    ),
+    objects(
+      'Staging',
+      [
+        's3:GetObject',
+        's3:PutObject',
+        's3:DeleteObject',
+        's3:AbortMultipartUpload',
+        's3:ListMultipartUploadParts',
+      ],
+      place.uris.staging,
+    ),
     objects('ReadData', ['s3:GetObject'], data),
     buckets('Locate', ['s3:GetBucketLocation', 's3:ListBucket'], [...place.uris.staging, ...data]),
   ]
@@ -228,7 +283,10 @@ function allow(Sid: string, Action: readonly string[], Resource: readonly string
 }
 
 function passRole(sid: string, roles: readonly string[], services: readonly string[]): Statement {
-  return { ...allow(sid, ['iam:PassRole'], roles), Condition: { StringEquals: { 'iam:PassedToService': services } } }
+  return {
+    ...allow(sid, ['iam:PassRole'], roles),
+    Condition: { StringEquals: { 'iam:PassedToService': services } },
+  }
 }
 
 function actions(service: string, names: readonly string[]): readonly string[] {
@@ -246,7 +304,9 @@ function objects(sid: string, action: readonly string[], uris: readonly string[]
 
 /** The registry's own object, and what lies with it: leases and journals. */
 function beside(uris: readonly string[]): readonly string[] {
-  return uris.flatMap((uri) => [uri, uri.replace(/[^/]*$/, '')]).filter((uri) => !/^s3:\/\/[^/]*\/?$/.test(uri))
+  return uris
+    .flatMap((uri) => [uri, uri.replace(/[^/]*$/, '')])
+    .filter((uri) => !/^s3:\/\/[^/]*\/?$/.test(uri))
 }
 
 function buckets(sid: string, action: readonly string[], uris: readonly string[]): Statement {

@@ -3,11 +3,15 @@ import type { CommandSpec, OptionSpec } from './command-table.js'
 const json: OptionSpec = ['--json', 'print JSON']
 const pipelineName = ['<pipeline>', 'name of a pipeline in pipelines/'] as const
 const runId = ['<run>', 'id of the run'] as const
-const gitSha: OptionSpec = ['--git-sha <sha>', 'the commit, for {{git_sha}} in the image; that of the checkout unless told']
+const gitSha: OptionSpec = [
+  '--git-sha <sha>',
+  'the commit, for {{git_sha}} in the image; that of the checkout unless told',
+]
 const wait: OptionSpec = ['--wait', 'until the run has ended; always, where it runs on this machine']
 const logs: OptionSpec = ['--logs', 'show what the steps print, where they run on this machine']
 
-const EXIT = 'Exit code 0: it ended well, with a model or without one that passed the gate; 1: it failed; 2: bad input.'
+const EXIT =
+  'Exit code 0: it ended well, with a model or without one that passed the gate; 1: it failed; 2: bad input.'
 const pipelines = () => import('./commands/pipeline.js')
 const runs = () => import('./commands/pipeline-runs.js')
 
@@ -101,7 +105,11 @@ export const TRAINING_COMMANDS: readonly CommandSpec[] = [
         'whose: server, admin (server that deploys and starts runs), job (materialization), sfn (state machines), sagemaker (training jobs), scheduler, ci (publishes code)',
         { words: ['server', 'admin', 'job', 'sfn', 'sagemaker', 'scheduler', 'ci'], fallback: 'server' },
       ],
-      ['--data <uri>', 'where tables of the warehouse lie, s3://bucket/prefix/; may be given again', { many: true }],
+      [
+        '--data <uri>',
+        'where tables of the warehouse lie, s3://bucket/prefix/; may be given again',
+        { many: true },
+      ],
     ],
     load: async () => (await import('./commands/iam.js')).renderIam,
   },

@@ -33,6 +33,7 @@ export async function registerRun(
       datasetRows: request.datasetRows,
       gitSha: request.gitSha,
     },
+    author: request.startedBy,
     rejected,
     clientToken: clientToken(runId),
   })

@@ -13,6 +13,8 @@ export interface RunRequest {
   /** Of the feature registry that the query was made with. */
   readonly registryVersion: string
   readonly gitSha: string | undefined
+  /** Who asked for it, and so registers its model. */
+  readonly startedBy: string
   /** What the run must reach: settled once, whatever becomes of the champion meanwhile. */
   readonly gate: Readonly<Record<string, number>>
   readonly createdAt: string

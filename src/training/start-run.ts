@@ -32,6 +32,7 @@ export interface StartRequest {
   /** Given again with the same parameters, it is the same run. Made of the time when left out. */
   readonly runId?: string | undefined
   readonly gitSha?: string | undefined
+  readonly startedBy: string
   readonly signal?: AbortSignal
   readonly onPhase?: (phase: 'dataset' | 'start', runId: string) => void
 }
@@ -82,7 +83,7 @@ export async function startRun(parts: TrainingParts, request: StartRequest): Pro
 
 async function prepare(
   parts: TrainingParts,
-  { pipeline, gitSha, signal, onPhase }: StartRequest,
+  { pipeline, gitSha, startedBy, signal, onPhase }: StartRequest,
   { params, runId, runUri }: { params: Readonly<Record<string, string>>; runId: string; runUri: string },
 ): Promise<RunRequest> {
   const { store, objects, candidates } = parts
@@ -113,6 +114,7 @@ async function prepare(
       sql: await job.sql(),
       registryVersion: (await store.registry()).version,
       gitSha,
+      startedBy,
       gate: await gateBounds(pipeline, candidates),
       createdAt: new Date().toISOString(),
     })

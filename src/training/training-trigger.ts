@@ -99,6 +99,8 @@ export interface ModelCandidate {
     readonly datasetRows: number | undefined
     readonly gitSha: string | undefined
   }
+  /** Who started the run. */
+  readonly author: string
   /** It did not pass the gate: kept for the record, and not to be served. */
   readonly rejected: boolean
   readonly clientToken: string

@@ -53,7 +53,7 @@ async function training(): Promise<void> {
 
 describe('a run on this machine', () => {
   it('joins the dataset, runs the steps, passes the gate, registers once', async () => {
-    const { runId } = await startRun(parts, { pipeline: fraud(), params: { eta: 0.1 } })
+    const { runId } = await startRun(parts, { startedBy: 'ann', pipeline: fraud(), params: { eta: 0.1 } })
     const run = await finished(runId)
     expect(run).toMatchObject({
       pipeline: 'fraud',
@@ -92,29 +92,29 @@ describe('a run on this machine', () => {
     expect(readFileSync(join(bench.path, 'data/runs', runId, 'preprocess/log.txt'), 'utf8')).toBe(
       'preprocessed data.parquet\n',
     )
-    const again = await startRun(parts, { pipeline: fraud(), params: { eta: 0.1 }, runId })
+    const again = await startRun(parts, { startedBy: 'ann', pipeline: fraud(), params: { eta: 0.1 }, runId })
     expect(again.status).toBe('succeeded')
     expect(trainings()).toBe(1)
-    const other = errorOf(startRun(parts, { pipeline: fraud(), params: { eta: 0.3 }, runId }))
+    const other = errorOf(startRun(parts, { startedBy: 'ann', pipeline: fraud(), params: { eta: 0.3 }, runId }))
     expect(await other).toMatchObject({ code: 'TRAINING_RUN_CONFLICT' })
   })
 
   it('below the gate, or no better than the champion: no version, and no failure', async () => {
-    const low = await startRun(parts, { pipeline: fraud(), params: { eta: 0.5 }, runId: 'low' })
+    const low = await startRun(parts, { startedBy: 'ann', pipeline: fraud(), params: { eta: 0.5 }, runId: 'low' })
     expect(await finished(low.runId)).toMatchObject({
       status: 'succeeded',
       outcome: 'gate_failed',
       model: undefined,
     })
     candidates.champion = { auc: 0.95 }
-    await startRun(parts, { pipeline: fraud(), params: { eta: 0.1 }, runId: 'worse' })
+    await startRun(parts, { startedBy: 'ann', pipeline: fraud(), params: { eta: 0.1 }, runId: 'worse' })
     expect(await finished('worse')).toMatchObject({ status: 'succeeded', outcome: 'gate_failed' })
     expect(candidates.registered).toEqual([])
   })
 
   it('a step that fails ends it with the last it said; a retry goes on there', async () => {
     writeFileSync(marker('.fail'), '')
-    await startRun(parts, { pipeline: fraud(), runId: 'failing' })
+    await startRun(parts, { startedBy: 'ann', pipeline: fraud(), runId: 'failing' })
     const failed = await finished('failing')
     expect(failed).toMatchObject({
       status: 'failed',
@@ -137,7 +137,7 @@ describe('a run on this machine', () => {
 
   it('is stopped with its subprocess', async () => {
     writeFileSync(marker('.hang'), '')
-    await startRun(parts, { pipeline: fraud(), runId: 'hanging' })
+    await startRun(parts, { startedBy: 'ann', pipeline: fraud(), runId: 'hanging' })
     await training()
     expect(await parts.trigger.describe('hanging')).toMatchObject({ status: 'running' })
     expect(await errorOf(parts.trigger.retry(fraud(), 'hanging'))).toMatchObject({
@@ -152,7 +152,7 @@ describe('a run on this machine', () => {
 
   it('an interrupted one goes on in another process', async () => {
     writeFileSync(marker('.hang'), '')
-    await startRun(parts, { pipeline: fraud(), runId: 'interrupted' })
+    await startRun(parts, { startedBy: 'ann', pipeline: fraud(), runId: 'interrupted' })
     await training()
     await parts.trigger.close()
     parts = await openParts(store, candidates)
@@ -174,9 +174,9 @@ describe('a run on this machine', () => {
 
   it('a wrong request makes nothing', async () => {
     expect(
-      await errorOf(startRun(parts, { pipeline: fraud(), params: { eta: 'x' }, runId: 'wrong' })),
+      await errorOf(startRun(parts, { startedBy: 'ann', pipeline: fraud(), params: { eta: 'x' }, runId: 'wrong' })),
     ).toMatchObject({ code: 'INVALID_REQUEST' })
-    expect(await errorOf(startRun(parts, { pipeline: fraud(), runId: 'Wrong_Id' }))).toMatchObject({
+    expect(await errorOf(startRun(parts, { startedBy: 'ann', pipeline: fraud(), runId: 'Wrong_Id' }))).toMatchObject({
       code: 'INVALID_REQUEST',
     })
     const none = pipeline({
@@ -186,7 +186,7 @@ describe('a run on this machine', () => {
         entities: { sql: `SELECT * FROM read_parquet('${labels()}') WHERE user_id < 0` },
       },
     })
-    expect(await errorOf(startRun(parts, { pipeline: none, runId: 'empty' }))).toMatchObject({
+    expect(await errorOf(startRun(parts, { startedBy: 'ann', pipeline: none, runId: 'empty' }))).toMatchObject({
       message: expect.stringMatching(/has no rows/),
     })
     expect(existsSync(join(bench.path, 'data/runs/wrong'))).toBe(false)

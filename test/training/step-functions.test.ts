@@ -84,7 +84,7 @@ async function training(): Promise<void> {
 
 describe('pipelines on Step Functions', () => {
   it('a run before the deployment says what to do', async () => {
-    const error = await errorOf(startRun(parts, { pipeline: fraud(), runId: 'early' }))
+    const error = await errorOf(startRun(parts, { startedBy: 'ann', pipeline: fraud(), runId: 'early' }))
     expect(error).toMatchObject({
       code: 'INVALID_REQUEST',
       message: expect.stringMatching(/feast pipeline deploy fraud/),
@@ -140,7 +140,7 @@ describe('pipelines on Step Functions', () => {
   })
 
   it('runs the jobs, passes the gate, registers; the same start is the same run', async () => {
-    const { runId } = await startRun(parts, { pipeline: fraud(), params: { eta: 0.1 } })
+    const { runId } = await startRun(parts, { startedBy: 'ann', pipeline: fraud(), params: { eta: 0.1 } })
     const run = await finished(runId)
     expect(run).toMatchObject({
       status: 'succeeded',
@@ -165,24 +165,24 @@ describe('pipelines on Step Functions', () => {
       }),
     ])
     const starts = states.executions.size
-    expect((await startRun(parts, { pipeline: fraud(), params: { eta: 0.1 }, runId })).status).toBe(
+    expect((await startRun(parts, { startedBy: 'ann', pipeline: fraud(), params: { eta: 0.1 }, runId })).status).toBe(
       'succeeded',
     )
     expect(states.executions.size).toBe(starts)
-    expect(await errorOf(startRun(parts, { pipeline: fraud(), params: { eta: 0.2 }, runId }))).toMatchObject({
+    expect(await errorOf(startRun(parts, { startedBy: 'ann', pipeline: fraud(), params: { eta: 0.2 }, runId }))).toMatchObject({
       code: 'TRAINING_RUN_CONFLICT',
     })
   })
 
   it('an answer that was lost does not start a second run', async () => {
     emulator.fail({ match: /StartExecution/, what: 'drop' })
-    const { runId } = await startRun(parts, { pipeline: fraud(), params: { eta: 0.6 } })
+    const { runId } = await startRun(parts, { startedBy: 'ann', pipeline: fraud(), params: { eta: 0.6 } })
     expect(await finished(runId)).toMatchObject({ status: 'succeeded', outcome: 'gate_failed' })
   })
 
   it('a failed job is said with its last lines; a retry goes on there', async () => {
     writeFileSync(marker('.fail'), '')
-    await startRun(parts, { pipeline: fraud(), runId: 'failing' })
+    await startRun(parts, { startedBy: 'ann', pipeline: fraud(), runId: 'failing' })
     const failed = await finished('failing')
     expect(failed).toMatchObject({ status: 'failed', error: expect.stringMatching(/no convergence/) })
     expect(failed.steps.map(({ name, status }) => `${name} ${status}`)).toEqual([
@@ -203,7 +203,7 @@ describe('pipelines on Step Functions', () => {
   it('is stopped', async () => {
     writeFileSync(marker('.hang'), '')
     rmSync(marker(''), { force: true })
-    await startRun(parts, { pipeline: fraud(), runId: 'hanging' })
+    await startRun(parts, { startedBy: 'ann', pipeline: fraud(), runId: 'hanging' })
     await training()
     await parts.trigger.stop('hanging')
     expect(await parts.trigger.describe('hanging')).toMatchObject({ status: 'stopped' })

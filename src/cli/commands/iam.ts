@@ -12,8 +12,11 @@ export async function renderIam(
   const config = await context.config()
   const policy = iamPolicy(role, config, data)
   printJson(policy)
-  if (policy.Statement.length === 0) printNotice('Note: nothing in feature_store.yaml needs AWS in this role.')
+  if (policy.Statement.length === 0)
+    printNotice('Note: nothing in feature_store.yaml needs AWS in this role.')
   if (config.offlineStore.type === 'athena' && data.length === 0 && ['admin', 'job'].includes(role)) {
-    printNotice('Note: give --data s3://bucket/prefix/ for where the tables lie; without it they cannot be read.')
+    printNotice(
+      'Note: give --data s3://bucket/prefix/ for where the tables lie; without it they cannot be read.',
+    )
   }
 }

@@ -11,6 +11,7 @@ import type { TrainingParts } from '../../training/start-run.js'
 import type { TrainingRun } from '../../training/training-trigger.js'
 import { type CliContext, loggerFor } from '../cli-context.js'
 import { commitOf } from '../commit-of.js'
+import { person } from '../person.js'
 import { badInput, usageError } from '../exit-error.js'
 import { seconds } from '../materialize-progress.js'
 import { alarm, emphasis, print, printJson, printNotice, printTable } from '../output.js'
@@ -41,6 +42,7 @@ export async function runPipeline(
       pipeline: await loadPipeline(repoPath, name),
       params: paramsOf(flags.param ?? []),
       runId: flags.run,
+      startedBy: person().name,
       gitSha: flags.gitSha ?? (await commitOf(repoPath)),
       signal: context.signal,
       onPhase: (phase, runId) => {
@@ -62,7 +64,11 @@ function paramsOf(texts: readonly string[]): Record<string, string> {
 }
 
 /** `feast pipeline retry`. */
-export async function retryRun(context: CliContext, [id]: readonly [string], flags: WaitFlags): Promise<void> {
+export async function retryRun(
+  context: CliContext,
+  [id]: readonly [string],
+  flags: WaitFlags,
+): Promise<void> {
   await withTraining(context, flags, async (parts) => {
     const { repoPath } = await context.config()
     const { loadPipeline } = await import('../../training/load-pipelines.js')
@@ -95,7 +101,9 @@ async function follow(
       say()
       const woken = isHere ? (trigger as LocalTrigger).ended(run.runId) : undefined
       const time = isHere ? 300 : pause * (0.5 + Math.random() / 2)
-      await Promise.race([woken, sleep(time, undefined, { signal: context.signal })].filter(Boolean)).catch(() => undefined)
+      await Promise.race([woken, sleep(time, undefined, { signal: context.signal })].filter(Boolean)).catch(
+        () => undefined,
+      )
       if (context.signal.aborted) {
         if (isHere) await trigger.close()
         throw feastError('ABORTED', { what: `${isHere ? 'Run' : 'Waiting for run'} "${run.runId}"` })
@@ -121,11 +129,20 @@ export async function listRuns(
     const pipelines = [...(await loadPipelines(repoPath)).keys()]
     const runs = await trigger.list(name)
     if (json) return printJson({ pipelines, runs })
-    const idle = pipelines.filter((one) => (name ?? one) === one && runs.every(({ pipeline }) => pipeline !== one))
+    const idle = pipelines.filter(
+      (one) => (name ?? one) === one && runs.every(({ pipeline }) => pipeline !== one),
+    )
     printTable(
       ['PIPELINE', 'RUN', 'STATUS', 'STARTED', 'TOOK', 'MODEL'],
       [
-        ...runs.map((run) => [run.pipeline, run.runId, statusOf(run), run.startedAt, tookOf(run), run.model ?? '-']),
+        ...runs.map((run) => [
+          run.pipeline,
+          run.runId,
+          statusOf(run),
+          run.startedAt,
+          tookOf(run),
+          run.model ?? '-',
+        ]),
         ...idle.map((one) => [one, '-', 'never run', '-', '-', '-']),
       ],
     )
@@ -159,7 +176,12 @@ function printRun(run: TrainingRun): void {
   for (const { name, status, startedAt, endedAt } of run.steps) {
     print(`  ${name}: ${status}${endedAt ? `, ${between(startedAt, endedAt)}` : ''}`)
   }
-  if (run.metrics) print(`  metrics: ${Object.entries(run.metrics).map(([name, value]) => `${name} ${value}`).join(', ')}`)
+  if (run.metrics)
+    print(
+      `  metrics: ${Object.entries(run.metrics)
+        .map(([name, value]) => `${name} ${value}`)
+        .join(', ')}`,
+    )
   if (run.model) print(`  model: ${run.model}`)
   if (run.url) print(`  ${run.url}`)
   if (run.error) printNotice(alarm(run.error))
@@ -216,7 +238,7 @@ async function withTraining(
   try {
     const store = await context.store()
     const { openTraining } = await import('../../training/index.js')
-    const candidates = await openModelCandidates(store, 'feast pipeline')
+    const candidates = openModelCandidates(store)
     const parts = await openTraining(store, {
       candidates,
       logger: loggerFor(context.globals.logLevel),

@@ -21,14 +21,21 @@ export async function validatePipelines(
   const { repoPath } = await context.config()
   const { loadPipeline, loadPipelines } = await import('../../training/load-pipelines.js')
   const { renderDefinition } = await import('../../training/render-definition.js')
-  const found = name === undefined ? [...(await loadPipelines(repoPath)).values()] : [await loadPipeline(repoPath, name)]
+  const found =
+    name === undefined ? [...(await loadPipelines(repoPath)).values()] : [await loadPipeline(repoPath, name)]
   const { registry, project } = await context.registry()
   for (const pipeline of found) {
     registry.featureService(project, pipeline.dataset.featureService)
-    renderDefinition(pipeline, { roleArn: '', image: '', codeUri: undefined, register: { kind: 'sagemaker' } })
+    renderDefinition(pipeline, {
+      roleArn: '',
+      image: '',
+      codeUri: undefined,
+      register: { kind: 'sagemaker' },
+    })
   }
   if (json) return printJson({ pipelines: found.map((pipeline) => pipeline.name) })
-  if (found.length === 0) printNotice('There are no pipelines: pipelines/ has no YAML and no TypeScript file.')
+  if (found.length === 0)
+    printNotice('There are no pipelines: pipelines/ has no YAML and no TypeScript file.')
   for (const pipeline of found) print(`${emphasis(pipeline.name)}: ${summaryOf(pipeline)}`)
 }
 
@@ -64,7 +71,8 @@ export async function deployPipeline(
   const { deployMaterialize, openStepFunctions } = await import('../../training/step-functions/index.js')
   if (config.training.type !== 'step_functions') {
     throw feastError('INVALID_REQUEST', {
-      message: 'There is nothing to deploy: training.type in feature_store.yaml is not step_functions, so pipelines run on this machine.',
+      message:
+        'There is nothing to deploy: training.type in feature_store.yaml is not step_functions, so pipelines run on this machine.',
     })
   }
   if (name === MATERIALIZE) {

@@ -33,6 +33,8 @@ export interface AccessControl {
   demandPush(caller: Caller, pushSource: string, to: PushRequest['to']): Promise<void>
   /** WRITE_ONLINE on each view: for writes and for materialization. */
   demandWrite(caller: Caller, views: readonly string[]): Promise<void>
+  /** READ_OFFLINE on the feature service, whose history a training run reads. */
+  demandTraining(caller: Caller, featureService: string): Promise<void>
 }
 
 /**
@@ -101,6 +103,11 @@ class RegistryAccess implements AccessControl {
   async demandWrite(caller: Caller, views: readonly string[]): Promise<void> {
     const access = await this.#access()
     for (const view of views) access.demandView(caller, view, ['WRITE_ONLINE'])
+  }
+
+  async demandTraining(caller: Caller, featureService: string): Promise<void> {
+    const access = await this.#access()
+    access.demand(caller, 'featureService', featureService, ['READ_OFFLINE'])
   }
 
   /** Once: registries are written often, by every materialization. */
