@@ -1,6 +1,7 @@
 /**
- * The whole loop on the example in feature_repo/: sample data, apply, a training set, materialize, a lookup, the
- * server. Every step is a `feast` command, printed before it runs. `-- --exit` ends after the lookup.
+ * The whole loop on the example in feature_repo/: sample data, apply, a training set, materialize, a lookup; a model
+ * trained, approved and served; predictions. Every step is a `feast` command, printed before it runs. `-- --exit` ends
+ * after the first prediction.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
@@ -44,8 +45,24 @@ feast('materialize-incremental', new Date().toISOString().slice(0, 19))
 step('Look up user 7, who is about to pay 250')
 feast('get-online-features', '-e', 'user_id=7', '-e', 'amount=250', '--feature-service', 'fraud_detection')
 
+step('Train a model: dataset, steps and gate as in feature_repo/pipelines/fraud.yaml')
+feast('pipeline', 'run', 'fraud')
+
+step('Approve it')
+feast('models', 'approve', 'fraud', '1', '-m', 'better than guessing', '--deploy')
+
+step('Serve')
+const server = await serve()
+const ask = {
+  '/get-online-features': { feature_service: 'fraud_detection', entities: { user_id: [7, 8], amount: [250, 12] } },
+  '/predict': { model: 'fraud', entities: { user_id: [7, 8] }, request_data: { amount: [250, 12] } },
+}
+for (const [path, body] of Object.entries(ask)) console.log(`curl -s localhost:6566${path} -d '${JSON.stringify(body)}'`)
+const reply = await fetch(`${server.url}/predict`, { method: 'POST', body: JSON.stringify(ask['/predict']) })
+console.log(`\nThe second answers:\n${await reply.text()}`)
 console.log(`\nDone in ${((performance.now() - started) / 1000).toFixed(1)} s.`)
-if (!process.argv.includes('--exit')) serve()
+if (process.argv.includes('--exit')) server.stop()
+else console.log('The server goes on; Ctrl-C ends it.')
 
 function step(title) {
   console.log(`\n${styleText('bold', `== ${title}`)}`)
@@ -65,16 +82,24 @@ function run(command, args) {
   if (status !== 0) process.exit(status ?? 1)
 }
 
-function serve() {
-  step('Serve')
-  const body = { feature_service: 'fraud_detection', entities: { user_id: [7, 8], amount: [250, 12] } }
-  console.log('Try it from another terminal (Ctrl-C ends the server):\n')
-  console.log(`curl -s localhost:6566/get-online-features -d '${JSON.stringify(body)}'\n`)
-  console.log(styleText('dim', '$ feast -c feature_repo serve'))
-  const server = spawn(process.execPath, ['dist/cli.js', '-c', 'feature_repo', 'serve'], {
+/** Starts the server, on any free port where nobody is to ask it. */
+async function serve() {
+  const flags = process.argv.includes('--exit') ? ['--port', '0', '--no-grpc'] : []
+  console.log(styleText('dim', `$ ${['feast -c feature_repo serve', ...flags].join(' ')}`))
+  const server = spawn(process.execPath, ['dist/cli.js', '-c', 'feature_repo', 'serve', '--no-access-log', ...flags], {
     cwd: root,
-    stdio: 'inherit',
+    stdio: ['ignore', 'pipe', 'inherit'],
   })
-  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => server.kill(signal))
+  const stop = (signal = 'SIGTERM') => server.kill(signal)
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => stop(signal))
   server.on('exit', (code) => process.exit(code ?? 1))
+  return new Promise((resolve) => {
+    let said = ''
+    server.stdout.on('data', (chunk) => {
+      process.stdout.write(chunk)
+      said += chunk
+      const url = /https?:\/\/[\w.]+:\d+/.exec(said)?.[0]
+      if (url) resolve({ url, stop })
+    })
+  })
 }

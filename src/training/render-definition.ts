@@ -23,6 +23,9 @@ export interface JobSettings {
     | { readonly kind: 'batch'; readonly queue: string; readonly jobDefinition: string }
 }
 
+/** How a run fails whose step did. */
+export const STEP_FAILED = 'Feast.StepFailed'
+
 /** States besides those of the steps, which bear the steps' names (lower case). */
 export const STATE = {
   readMetrics: 'ReadMetrics',
@@ -86,7 +89,11 @@ export function renderDefinition(pipeline: Pipeline, settings: JobSettings): Sta
       : []),
     [STATE.register, registerState(pipeline, settings, 'PendingManualApproval', STATE.registered)],
     [STATE.registered, { Type: 'Pass', Result: 'registered', ResultPath: '$.outcome', End: true }],
-    [STATE.failed, { Type: 'Fail', ErrorPath: '$.error.Error', CausePath: '$.error.Cause' }],
+    [
+      STATE.failed,
+      // Names that begin with States. are not for others to give.
+      { Type: 'Fail', Error: STEP_FAILED, CausePath: "States.Format('{}: {}', $.error.Error, $.error.Cause)" },
+    ],
   ]
   return { StartAt: steps[0]!.name, TimeoutSeconds: 86_400, States: Object.fromEntries(states) }
 }

@@ -150,7 +150,8 @@ describe('rendered definitions', () => {
 
   it('a job that fails ends the run with what it said', async () => {
     await expect(outcome('sagemaker', {}, [], 'train')).rejects.toMatchObject({
-      causeText: 'AlgorithmError: exit code 1',
+      name: 'Feast.StepFailed',
+      causeText: 'States.TaskFailed: AlgorithmError: exit code 1',
     })
   })
 })

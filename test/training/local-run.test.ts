@@ -95,12 +95,19 @@ describe('a run on this machine', () => {
     const again = await startRun(parts, { startedBy: 'ann', pipeline: fraud(), params: { eta: 0.1 }, runId })
     expect(again.status).toBe('succeeded')
     expect(trainings()).toBe(1)
-    const other = errorOf(startRun(parts, { startedBy: 'ann', pipeline: fraud(), params: { eta: 0.3 }, runId }))
+    const other = errorOf(
+      startRun(parts, { startedBy: 'ann', pipeline: fraud(), params: { eta: 0.3 }, runId }),
+    )
     expect(await other).toMatchObject({ code: 'TRAINING_RUN_CONFLICT' })
   })
 
   it('below the gate, or no better than the champion: no version, and no failure', async () => {
-    const low = await startRun(parts, { startedBy: 'ann', pipeline: fraud(), params: { eta: 0.5 }, runId: 'low' })
+    const low = await startRun(parts, {
+      startedBy: 'ann',
+      pipeline: fraud(),
+      params: { eta: 0.5 },
+      runId: 'low',
+    })
     expect(await finished(low.runId)).toMatchObject({
       status: 'succeeded',
       outcome: 'gate_failed',
@@ -174,9 +181,13 @@ describe('a run on this machine', () => {
 
   it('a wrong request makes nothing', async () => {
     expect(
-      await errorOf(startRun(parts, { startedBy: 'ann', pipeline: fraud(), params: { eta: 'x' }, runId: 'wrong' })),
+      await errorOf(
+        startRun(parts, { startedBy: 'ann', pipeline: fraud(), params: { eta: 'x' }, runId: 'wrong' }),
+      ),
     ).toMatchObject({ code: 'INVALID_REQUEST' })
-    expect(await errorOf(startRun(parts, { startedBy: 'ann', pipeline: fraud(), runId: 'Wrong_Id' }))).toMatchObject({
+    expect(
+      await errorOf(startRun(parts, { startedBy: 'ann', pipeline: fraud(), runId: 'Wrong_Id' })),
+    ).toMatchObject({
       code: 'INVALID_REQUEST',
     })
     const none = pipeline({
@@ -186,7 +197,9 @@ describe('a run on this machine', () => {
         entities: { sql: `SELECT * FROM read_parquet('${labels()}') WHERE user_id < 0` },
       },
     })
-    expect(await errorOf(startRun(parts, { startedBy: 'ann', pipeline: none, runId: 'empty' }))).toMatchObject({
+    expect(
+      await errorOf(startRun(parts, { startedBy: 'ann', pipeline: none, runId: 'empty' })),
+    ).toMatchObject({
       message: expect.stringMatching(/has no rows/),
     })
     expect(existsSync(join(bench.path, 'data/runs/wrong'))).toBe(false)

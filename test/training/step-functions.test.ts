@@ -165,11 +165,13 @@ describe('pipelines on Step Functions', () => {
       }),
     ])
     const starts = states.executions.size
-    expect((await startRun(parts, { startedBy: 'ann', pipeline: fraud(), params: { eta: 0.1 }, runId })).status).toBe(
-      'succeeded',
-    )
+    expect(
+      (await startRun(parts, { startedBy: 'ann', pipeline: fraud(), params: { eta: 0.1 }, runId })).status,
+    ).toBe('succeeded')
     expect(states.executions.size).toBe(starts)
-    expect(await errorOf(startRun(parts, { startedBy: 'ann', pipeline: fraud(), params: { eta: 0.2 }, runId }))).toMatchObject({
+    expect(
+      await errorOf(startRun(parts, { startedBy: 'ann', pipeline: fraud(), params: { eta: 0.2 }, runId })),
+    ).toMatchObject({
       code: 'TRAINING_RUN_CONFLICT',
     })
   })

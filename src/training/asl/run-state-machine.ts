@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { choose } from './choose.js'
-import { fillTemplate } from './intrinsic.js'
+import { evaluate, fillTemplate } from './intrinsic.js'
 import { readPath, type Scope, writePath } from './json-path.js'
 import {
   type Catcher,
@@ -176,7 +176,7 @@ class Visit {
 
   #failure(state: Extract<State, { Type: 'Fail' }>): StateError {
     const at = (path: string | undefined, text: string | undefined) =>
-      path === undefined ? (text ?? '') : String(readPath(path, this.#scope(this.data)))
+      path === undefined ? (text ?? '') : String(evaluate(path, this.#scope(this.data)))
     return new StateError(at(state.ErrorPath, state.Error), at(state.CausePath, state.Cause))
   }
 

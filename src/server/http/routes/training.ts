@@ -96,7 +96,10 @@ export const trainingRoutes: FastifyPluginAsync<Deps> = async (app, { store, log
   })
 }
 
-async function openParts(store: FeatureStore, logger: Logger): Promise<TrainingParts & { close(): Promise<void> }> {
+async function openParts(
+  store: FeatureStore,
+  logger: Logger,
+): Promise<TrainingParts & { close(): Promise<void> }> {
   const candidates = openModelCandidates(store)
   const parts = await openTraining(store, { candidates, logger })
   return {

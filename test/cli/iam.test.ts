@@ -1,0 +1,89 @@
+import { describe, expect, it } from '@jest/globals'
+import { type IamRole, iamPolicy } from '../../src/cli/iam-policy.js'
+import { parseRepoConfig } from '../../src/config/repo-config.js'
+
+const CONFIG = parseRepoConfig(
+  `project: rides
+registry: s3://acme-feast/registry/registry.pb
+offline_store: { type: athena, region: ap-northeast-2, database: feast, workgroup: feast, data_source: AwsDataCatalog, s3_staging_location: s3://acme-feast/staging/ }
+aws: { region: ap-northeast-2 }
+batch_engine: { type: aws_batch, queue: feast, job_definition: feast }
+training: { type: step_functions, role_arn: "arn:aws:iam::123456789012:role/sfn", job_role_arn: "arn:aws:iam::123456789012:role/jobs", runs_uri: "s3://acme-feast/runs/", code_uri: "s3://acme-feast/code/" }
+models: { registry: { type: object_store, uri: s3://acme-feast/models/ }, logging: { uri: s3://acme-feast/predictions/ } }
+`,
+  'feature_store.yaml',
+  '/repo',
+  {},
+)
+const DATA = ['s3://acme-warehouse/features/']
+const ROLES: readonly IamRole[] = ['server', 'admin', 'job', 'sfn', 'sagemaker', 'scheduler', 'ci']
+
+/** Actions that know no resources. */
+const EVERYWHERE = [
+  'states:ListStateMachines',
+  'states:ValidateStateMachineDefinition',
+  'batch:DescribeJobs',
+  'batch:TerminateJob',
+  'ecr:GetAuthorizationToken',
+]
+
+describe('feast iam render', () => {
+  it.each(ROLES)('%s: nothing is allowed everywhere that can be told apart', async (role) => {
+    const { Statement } = iamPolicy(role, await CONFIG, DATA)
+    expect(Statement.length).toBeGreaterThan(0)
+    for (const { Action, Resource, Sid } of Statement) {
+      for (const action of Action) expect(action).toMatch(/^[a-z0-9]+:[A-Za-z]+$/)
+      for (const resource of Resource) {
+        if (resource === '*') expect(EVERYWHERE).toEqual(expect.arrayContaining([...Action]))
+        else expect(resource).toMatch(/^arn:aws:[a-z0-9]+:[^:]*:[^:]*:[^*]/)
+      }
+      expect(Statement.filter((other) => other.Sid === Sid)).toHaveLength(1)
+    }
+  })
+
+  it('the server reads, and writes predictions alone', async () => {
+    const { Statement } = iamPolicy('server', await CONFIG, [])
+    const writes = Statement.filter(({ Action }) =>
+      Action.some((action) => !/:(Get|List|Describe)/.test(action)),
+    )
+    expect(writes.map(({ Resource }) => Resource)).toEqual([['arn:aws:s3:::acme-feast/predictions/*']])
+  })
+
+  it('names what feature_store.yaml names', async () => {
+    const text = JSON.stringify(iamPolicy('job', await CONFIG, DATA))
+    for (const part of [
+      'arn:aws:athena:ap-northeast-2:123456789012:workgroup/feast',
+      'arn:aws:s3:::acme-feast/staging/*',
+      'arn:aws:s3:::acme-warehouse/features/*',
+      'arn:aws:s3:::acme-feast/registry/registry.pb',
+      'arn:aws:glue:ap-northeast-2:123456789012:table/feast/*',
+    ]) {
+      expect(text).toContain(part)
+    }
+  })
+
+  it('published code is never replaced, and roles are passed to one service', async () => {
+    const ci = iamPolicy('ci', await CONFIG, []).Statement.find(({ Action }) =>
+      Action.includes('s3:PutObject'),
+    )
+    expect(ci!.Condition).toEqual({ StringEquals: { 's3:if-none-match': '*' } })
+    const pass = iamPolicy('admin', await CONFIG, []).Statement.find(({ Action }) =>
+      Action.includes('iam:PassRole'),
+    )
+    expect(pass).toMatchObject({
+      Resource: ['arn:aws:iam::123456789012:role/sfn'],
+      Condition: { StringEquals: { 'iam:PassedToService': ['states.amazonaws.com'] } },
+    })
+  })
+
+  it('a repo without AWS needs nothing', async () => {
+    const local = await parseRepoConfig('project: p\nregistry: r.db\n', 'feature_store.yaml', '/repo', {})
+    for (const role of ROLES.filter((one) => one !== 'sagemaker' && one !== 'sfn' && one !== 'scheduler')) {
+      expect(
+        iamPolicy(role, local, [])
+          .Statement.flatMap(({ Resource }) => Resource)
+          .filter((one) => one !== '*'),
+      ).toEqual([])
+    }
+  })
+})
