@@ -92,7 +92,11 @@ export function renderDefinition(pipeline: Pipeline, settings: JobSettings): Sta
     [
       STATE.failed,
       // Names that begin with States. are not for others to give.
-      { Type: 'Fail', Error: STEP_FAILED, CausePath: "States.Format('{}: {}', $.error.Error, $.error.Cause)" },
+      {
+        Type: 'Fail',
+        Error: STEP_FAILED,
+        CausePath: "States.Format('{}: {}', $.error.Error, $.error.Cause)",
+      },
     ],
   ]
   return { StartAt: steps[0]!.name, TimeoutSeconds: 86_400, States: Object.fromEntries(states) }

@@ -23,7 +23,7 @@ beforeAll(() => {
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
 })
 
-it('runs from nothing to a lookup and ends with 0', async () => {
+it('runs from nothing to a lookup and a prediction and ends with 0', async () => {
   const run = spawn('npm', ['run', '-s', 'quickstart', '--', '--exit'], { cwd: copy })
   const [stdout, stderr, code] = await Promise.all([
     textOf(run.stdout),
@@ -40,6 +40,10 @@ it('runs from nothing to a lookup and ends with 0', async () => {
     '$ feast -c feature_repo materialize-incremental',
     ': 2,000 rows in ',
     '$ feast -c feature_repo get-online-features -e user_id=7 -e amount=250 --feature-service fraud_detection',
+    '$ feast -c feature_repo pipeline run fraud',
+    'model: fraud/1',
+    'champion: version 1',
+    '{"model":"fraud","version":"1","role":"champion","predictions":[{"probability":0.',
   ]) {
     expect(stdout).toContain(text)
   }

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import validate from 'asl-validator'
 import { parseRepoConfig, type RepoConfig } from '../../src/config/repo-config.js'
 import { runStateMachine, type TaskCall } from '../../src/training/asl/run-state-machine.js'
+import type { Json } from '../../src/training/asl/state-machine.js'
 import { scheduleExpression } from '../../src/training/schedule-expression.js'
 import { deployMaterialize, renderMaterialize } from '../../src/training/step-functions/index.js'
 import { AwsEmulator, EMULATOR_CREDENTIALS } from '../aws-emulator/emulator.js'
@@ -56,7 +57,7 @@ describe('materialization as a workflow', () => {
       definition: await renderMaterialize(await configOf()),
       input: { end_ts: '2026-01-01T00:00:00Z' },
       execution: { id: 'e', name: 'nightly-1', startedAt: '' },
-      task: async (call) => {
+      task: async (call): Promise<Json> => {
         calls.push(call)
         return call.state === 'ReadPlan' ? { Body: JSON.stringify({ shards }) } : {}
       },

@@ -1,5 +1,7 @@
 import { isUtf8 } from 'node:buffer'
+import { existsSync } from 'node:fs'
 import type { Socket } from 'node:net'
+import { join } from 'node:path'
 import { createSecureContext } from 'node:tls'
 import {
   type FastifyContentTypeParser,
@@ -112,7 +114,12 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(healthRoutes, options)
   await app.register(metricsRoutes, options)
   if (options.models !== undefined) await routeModels(app, options, options.models, bodies)
-  await app.register(openapiRoutes, { withModels: options.models !== undefined })
+  const withTraining = existsSync(join(options.store.config.repoPath, 'pipelines'))
+  if (withTraining) {
+    const { trainingRoutes } = await import('./routes/training.js')
+    await app.register(trainingRoutes, options)
+  }
+  await app.register(openapiRoutes, { withModels: options.models !== undefined, withTraining })
   return app
 }
 

@@ -1,0 +1,69 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { trainingBench } from '../training/fixture.js'
+import type { Workbench } from '../feature-store/workbench.js'
+import { runFeast } from './run-feast.js'
+
+let bench: Workbench
+const feast = (...args: string[]) => runFeast(bench.path, args, { TRAIN_COUNT: join(bench.path, 'count') })
+
+beforeAll(async () => {
+  ;({ bench } = await trainingBench())
+  mkdirSync(join(bench.path, 'pipelines'), { recursive: true })
+  writeFileSync(
+    join(bench.path, 'pipelines', 'fraud.yaml'),
+    `name: fraud
+inputs: { eta: { type: float, default: 0.5 } }
+dataset: { feature_service: fraud, entities: { file: labels.parquet } }
+steps:
+  - preprocess: { command: [node, preprocess.mjs], outputs: [train, validation] }
+  - train: { command: [node, train.mjs], inputs: { train: preprocess.train }, hyperparameters: { eta: "{{inputs.eta}}" } }
+  - evaluate: { command: [node, evaluate.mjs], inputs: { model: train.model }, metrics: metrics.json }
+gate: { all: [{ metric: auc, min: 0.75 }] }
+register: { model: fraud }
+`,
+  )
+})
+afterAll(() => bench.close())
+
+describe('feast pipeline', () => {
+  it('validates, runs, lists and describes', async () => {
+    expect(await feast('pipeline', 'validate')).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/fraud: preprocess → train → evaluate, 1 rule at the gate/),
+    })
+    const run = await feast('pipeline', 'run', 'fraud', '--run', 'first', '--json')
+    expect(run.code).toBe(0)
+    expect(JSON.parse(run.stdout)).toMatchObject({
+      runId: 'first',
+      status: 'succeeded',
+      outcome: 'gate_failed',
+      metrics: { auc: 0.5 },
+    })
+    expect(run.stderr).toMatch(/train: done/)
+    expect((await feast('pipeline', 'list')).stdout).toMatch(/fraud +first +succeeded, gate failed/)
+    const described = await feast('pipeline', 'describe', 'first', '--events')
+    expect(described.stdout).toMatch(/preprocess: done[\s\S]*entered {2}Gate/)
+  })
+
+  it('says by its exit code what came of it', async () => {
+    // The model file of this trainer is none: the gate lets it pass, the registry does not take it.
+    const refused = await feast('pipeline', 'run', 'fraud', '--param', 'eta=0.1')
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringMatching(/the file is no ONNX model/) })
+    expect(await feast('pipeline', 'run', 'fraud', '--param', 'eta=x')).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/"eta": "x" is no float/),
+    })
+    expect(await feast('pipeline', 'run', 'fraud', '--param', 'eta')).toMatchObject({ code: 2 })
+    expect(await feast('pipeline', 'run', 'frauds')).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/Did you mean "fraud"\?/),
+    })
+    expect(await feast('pipeline', 'describe', 'none')).toMatchObject({ code: 2 })
+    expect(await feast('pipeline', 'deploy', 'fraud')).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/training\.type .* is not step_functions/),
+    })
+  })
+})
