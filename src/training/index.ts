@@ -37,3 +37,8 @@ export async function openTraining(store: FeatureStore, options: TrainingOptions
     known: ['local', 'step_functions'],
   })
 }
+
+/** What is done with Step Functions besides running pipelines. */
+export async function loadStepFunctions() {
+  return import('./step-functions/index.js')
+}

@@ -22,6 +22,8 @@ export interface TrainingTrigger {
   retry(pipeline: Pipeline, runId: string): Promise<TrainingRun>
   /** Brings the workflow that runs the pipeline up to date. Undefined where runs take it from the feature repo. */
   deploy?(pipeline: Pipeline, options: DeployOptions): Promise<DeployReport>
+  /** Waits for a run to end. Undefined where runs do not live in the process that starts them. */
+  ended?(runId: string): Promise<void>
   /** Ends runs that live in this process; they can be retried. */
   close(): Promise<void>
 }

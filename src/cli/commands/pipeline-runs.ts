@@ -6,7 +6,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { feastError } from '../../core/errors.js'
 import { openModelCandidates } from '../../server/model-candidates.js'
-import type { LocalTrigger } from '../../training/local/local-trigger.js'
 import type { TrainingParts } from '../../training/start-run.js'
 import type { TrainingRun } from '../../training/training-trigger.js'
 import { type CliContext, loggerFor } from '../cli-context.js'
@@ -85,7 +84,7 @@ async function follow(
   started: TrainingRun,
   { wait, json }: WaitFlags,
 ): Promise<void> {
-  const isHere = 'ended' in trigger
+  const isHere = trigger.ended !== undefined
   let run = started
   const said = new Set<string>()
   const say = () => {
@@ -99,7 +98,7 @@ async function follow(
     printNotice(`${run.runId}: ${run.status}${run.url ? ` ${run.url}` : ''}`)
     for (let pause = 1000; run.status === 'running'; pause = Math.min(pause * 1.5, 15_000)) {
       say()
-      const woken = isHere ? (trigger as LocalTrigger).ended(run.runId) : undefined
+      const woken = trigger.ended?.(run.runId)
       const time = isHere ? 300 : pause * (0.5 + Math.random() / 2)
       await Promise.race([woken, sleep(time, undefined, { signal: context.signal })].filter(Boolean)).catch(
         () => undefined,

@@ -51,7 +51,9 @@ export async function renderPipeline(
   { gitSha }: ShaFlag,
 ): Promise<void> {
   const config = await context.config()
-  const { jobSettings, renderMaterialize, codePlace } = await import('../../training/step-functions/index.js')
+  const { jobSettings, renderMaterialize, codePlace } = await (
+    await import('../../training/index.js')
+  ).loadStepFunctions()
   if (name === MATERIALIZE) return printJson(await renderMaterialize(config))
   const { loadPipeline } = await import('../../training/load-pipelines.js')
   const { renderDefinition } = await import('../../training/render-definition.js')
@@ -68,7 +70,9 @@ export async function deployPipeline(
   { dryRun = false, gitSha, json }: JsonFlag & ShaFlag & { readonly dryRun?: boolean },
 ): Promise<void> {
   const config = await context.config()
-  const { deployMaterialize, openStepFunctions } = await import('../../training/step-functions/index.js')
+  const { deployMaterialize, openStepFunctions } = await (
+    await import('../../training/index.js')
+  ).loadStepFunctions()
   if (config.training.type !== 'step_functions') {
     throw feastError('INVALID_REQUEST', {
       message:
