@@ -18,6 +18,7 @@ const SERVED = [
   'grpc/health/v1/health.proto',
   'grpc/reflection/v1/reflection.proto',
   'grpc/reflection/v1alpha/reflection.proto',
+  'inference/grpc_service.proto',
 ]
 const ROOTS = [
   'feast.core.Registry',
@@ -32,6 +33,15 @@ const ROOTS = [
   'grpc.health.v1.HealthListResponse',
   'grpc.reflection.v1.ServerReflectionRequest',
   'grpc.reflection.v1.ServerReflectionResponse',
+  'inference.ServerLiveResponse',
+  'inference.ServerReadyResponse',
+  'inference.ModelReadyRequest',
+  'inference.ModelReadyResponse',
+  'inference.ServerMetadataResponse',
+  'inference.ModelMetadataRequest',
+  'inference.ModelMetadataResponse',
+  'inference.ModelInferRequest',
+  'inference.ModelInferResponse',
 ]
 /** Left as bytes: codec/value-decode.ts reads them. */
 const OPAQUE = 'feast.types.Value'

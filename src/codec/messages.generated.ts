@@ -115,6 +115,21 @@ export const MESSAGES: Readonly<Record<string, readonly FieldRow[]>> = {
   "grpc.reflection.v1.ServerReflectionRequest": [[1,"host","string",""],[3,"file_by_filename","string","oneof message_request"],[4,"file_containing_symbol","string","oneof message_request"],[5,"file_containing_extension","grpc.reflection.v1.ExtensionRequest","oneof message_request"],[6,"all_extension_numbers_of_type","string","oneof message_request"],[7,"list_services","string","oneof message_request"]],
   "grpc.reflection.v1.ServerReflectionResponse": [[1,"valid_host","string",""],[2,"original_request","grpc.reflection.v1.ServerReflectionRequest",""],[4,"file_descriptor_response","grpc.reflection.v1.FileDescriptorResponse","oneof message_response"],[5,"all_extension_numbers_response","grpc.reflection.v1.ExtensionNumberResponse","oneof message_response"],[6,"list_services_response","grpc.reflection.v1.ListServiceResponse","oneof message_response"],[7,"error_response","grpc.reflection.v1.ErrorResponse","oneof message_response"]],
   "grpc.reflection.v1.ServiceResponse": [[1,"name","string",""]],
+  "inference.InferParameter": [[1,"bool_param","bool","oneof parameter_choice"],[2,"int64_param","int64","oneof parameter_choice"],[3,"string_param","string","oneof parameter_choice"],[4,"double_param","double","oneof parameter_choice"],[5,"uint64_param","uint64","oneof parameter_choice"]],
+  "inference.InferTensorContents": [[1,"bool_contents","bool","repeated"],[2,"int_contents","int32","repeated"],[3,"int64_contents","int64","repeated"],[4,"uint_contents","uint32","repeated"],[5,"uint64_contents","uint64","repeated"],[6,"fp32_contents","float","repeated"],[7,"fp64_contents","double","repeated"],[8,"bytes_contents","bytes","repeated"]],
+  "inference.ModelInferRequest": [[1,"model_name","string",""],[2,"model_version","string",""],[3,"id","string",""],[4,"parameters","string inference.InferParameter","map"],[5,"inputs","inference.ModelInferRequest.InferInputTensor","repeated"],[6,"outputs","inference.ModelInferRequest.InferRequestedOutputTensor","repeated"],[7,"raw_input_contents","bytes","repeated"]],
+  "inference.ModelInferRequest.InferInputTensor": [[1,"name","string",""],[2,"datatype","string",""],[3,"shape","int64","repeated"],[4,"parameters","string inference.InferParameter","map"],[5,"contents","inference.InferTensorContents",""]],
+  "inference.ModelInferRequest.InferRequestedOutputTensor": [[1,"name","string",""],[2,"parameters","string inference.InferParameter","map"]],
+  "inference.ModelInferResponse": [[1,"model_name","string",""],[2,"model_version","string",""],[3,"id","string",""],[4,"parameters","string inference.InferParameter","map"],[5,"outputs","inference.ModelInferResponse.InferOutputTensor","repeated"],[6,"raw_output_contents","bytes","repeated"]],
+  "inference.ModelInferResponse.InferOutputTensor": [[1,"name","string",""],[2,"datatype","string",""],[3,"shape","int64","repeated"],[4,"parameters","string inference.InferParameter","map"],[5,"contents","inference.InferTensorContents",""]],
+  "inference.ModelMetadataRequest": [[1,"name","string",""],[2,"version","string",""]],
+  "inference.ModelMetadataResponse": [[1,"name","string",""],[2,"versions","string","repeated"],[3,"platform","string",""],[4,"inputs","inference.ModelMetadataResponse.TensorMetadata","repeated"],[5,"outputs","inference.ModelMetadataResponse.TensorMetadata","repeated"]],
+  "inference.ModelMetadataResponse.TensorMetadata": [[1,"name","string",""],[2,"datatype","string",""],[3,"shape","int64","repeated"]],
+  "inference.ModelReadyRequest": [[1,"name","string",""],[2,"version","string",""]],
+  "inference.ModelReadyResponse": [[1,"ready","bool",""]],
+  "inference.ServerLiveResponse": [[1,"live","bool",""]],
+  "inference.ServerMetadataResponse": [[1,"name","string",""],[2,"version","string",""],[3,"extensions","string","repeated"]],
+  "inference.ServerReadyResponse": [[1,"ready","bool",""]],
 }
 
 export const ENUMS: Readonly<Record<string, Readonly<Record<number, string>>>> = {
@@ -892,6 +907,107 @@ export type ServiceResponse = {
   readonly name?: string | undefined
 }
 
+export type InferParameter = {
+  readonly boolParam?: boolean | undefined
+  readonly int64Param?: bigint | undefined
+  readonly stringParam?: string | undefined
+  readonly doubleParam?: number | undefined
+  readonly uint64Param?: bigint | undefined
+}
+
+export type InferTensorContents = {
+  readonly boolContents?: readonly boolean[] | undefined
+  readonly intContents?: readonly number[] | undefined
+  readonly int64Contents?: readonly bigint[] | undefined
+  readonly uintContents?: readonly number[] | undefined
+  readonly uint64Contents?: readonly bigint[] | undefined
+  readonly fp32Contents?: readonly number[] | undefined
+  readonly fp64Contents?: readonly number[] | undefined
+  readonly bytesContents?: readonly Uint8Array[] | undefined
+}
+
+export type ModelInferRequest = {
+  readonly modelName?: string | undefined
+  readonly modelVersion?: string | undefined
+  readonly id?: string | undefined
+  readonly parameters?: ReadonlyMap<string, InferParameter> | undefined
+  readonly inputs?: readonly ModelInferRequestInferInputTensor[] | undefined
+  readonly outputs?: readonly ModelInferRequestInferRequestedOutputTensor[] | undefined
+  readonly rawInputContents?: readonly Uint8Array[] | undefined
+}
+
+export type ModelInferRequestInferInputTensor = {
+  readonly name?: string | undefined
+  readonly datatype?: string | undefined
+  readonly shape?: readonly bigint[] | undefined
+  readonly parameters?: ReadonlyMap<string, InferParameter> | undefined
+  readonly contents?: InferTensorContents | undefined
+}
+
+export type ModelInferRequestInferRequestedOutputTensor = {
+  readonly name?: string | undefined
+  readonly parameters?: ReadonlyMap<string, InferParameter> | undefined
+}
+
+export type ModelInferResponse = {
+  readonly modelName?: string | undefined
+  readonly modelVersion?: string | undefined
+  readonly id?: string | undefined
+  readonly parameters?: ReadonlyMap<string, InferParameter> | undefined
+  readonly outputs?: readonly ModelInferResponseInferOutputTensor[] | undefined
+  readonly rawOutputContents?: readonly Uint8Array[] | undefined
+}
+
+export type ModelInferResponseInferOutputTensor = {
+  readonly name?: string | undefined
+  readonly datatype?: string | undefined
+  readonly shape?: readonly bigint[] | undefined
+  readonly parameters?: ReadonlyMap<string, InferParameter> | undefined
+  readonly contents?: InferTensorContents | undefined
+}
+
+export type ModelMetadataRequest = {
+  readonly name?: string | undefined
+  readonly version?: string | undefined
+}
+
+export type ModelMetadataResponse = {
+  readonly name?: string | undefined
+  readonly versions?: readonly string[] | undefined
+  readonly platform?: string | undefined
+  readonly inputs?: readonly ModelMetadataResponseTensorMetadata[] | undefined
+  readonly outputs?: readonly ModelMetadataResponseTensorMetadata[] | undefined
+}
+
+export type ModelMetadataResponseTensorMetadata = {
+  readonly name?: string | undefined
+  readonly datatype?: string | undefined
+  readonly shape?: readonly bigint[] | undefined
+}
+
+export type ModelReadyRequest = {
+  readonly name?: string | undefined
+  readonly version?: string | undefined
+}
+
+export type ModelReadyResponse = {
+  readonly ready?: boolean | undefined
+}
+
+export type ServerLiveResponse = {
+  readonly live?: boolean | undefined
+}
+
+export type ServerMetadataResponse = {
+  readonly name?: string | undefined
+  readonly version?: string | undefined
+  readonly extensions?: readonly string[] | undefined
+}
+
+export type ServerReadyResponse = {
+  readonly ready?: boolean | undefined
+}
+
 export interface MessageTypes {
   readonly "PushRequest": PushRequest
   readonly "PushResponse": PushResponse
@@ -1004,4 +1120,19 @@ export interface MessageTypes {
   readonly "grpc.reflection.v1.ServerReflectionRequest": ServerReflectionRequest
   readonly "grpc.reflection.v1.ServerReflectionResponse": ServerReflectionResponse
   readonly "grpc.reflection.v1.ServiceResponse": ServiceResponse
+  readonly "inference.InferParameter": InferParameter
+  readonly "inference.InferTensorContents": InferTensorContents
+  readonly "inference.ModelInferRequest": ModelInferRequest
+  readonly "inference.ModelInferRequest.InferInputTensor": ModelInferRequestInferInputTensor
+  readonly "inference.ModelInferRequest.InferRequestedOutputTensor": ModelInferRequestInferRequestedOutputTensor
+  readonly "inference.ModelInferResponse": ModelInferResponse
+  readonly "inference.ModelInferResponse.InferOutputTensor": ModelInferResponseInferOutputTensor
+  readonly "inference.ModelMetadataRequest": ModelMetadataRequest
+  readonly "inference.ModelMetadataResponse": ModelMetadataResponse
+  readonly "inference.ModelMetadataResponse.TensorMetadata": ModelMetadataResponseTensorMetadata
+  readonly "inference.ModelReadyRequest": ModelReadyRequest
+  readonly "inference.ModelReadyResponse": ModelReadyResponse
+  readonly "inference.ServerLiveResponse": ServerLiveResponse
+  readonly "inference.ServerMetadataResponse": ServerMetadataResponse
+  readonly "inference.ServerReadyResponse": ServerReadyResponse
 }

@@ -4,8 +4,10 @@ import {
   asBuffer,
   BYTES,
   eachField,
+  eachFixed,
   eachPacked,
   FIXED32,
+  FIXED64,
   MalformedMessage,
   readText,
   readVarint32,
@@ -136,8 +138,14 @@ function readValue(
       return BigInt.asIntN(64, readVarint64(bytes, start, end))
     case 'bytes':
       return bytes.subarray(start, end)
+    case 'uint64':
+      return readVarint64(bytes, start, end)
+    case 'uint32':
+      return readVarint32(bytes, start, end)
     case 'float':
       return bytes.readFloatLE(start)
+    case 'double':
+      return bytes.readDoubleLE(start)
     default:
       if (isMessage) return readMessage(type, bytes, start, end, (previous ?? {}) as Message, depth + 1)
       return readVarint32(bytes, start, end) | 0
@@ -146,6 +154,7 @@ function readValue(
 
 function wireTypeOf(type: string): number {
   if (type === 'float') return FIXED32
+  if (type === 'double') return FIXED64
   return type === 'string' || type === 'bytes' || isMessage(type) ? BYTES : VARINT
 }
 
@@ -160,10 +169,12 @@ function readElement(
 ): void {
   into[field.name] ??= []
   const list = into[field.name] as Value[]
-  if (wireType === BYTES && field.wireType === VARINT) {
-    eachPacked(bytes, start, end, (from, to) => {
-      list.push(readValue(field, VARINT, bytes, from, to, undefined, depth))
-    })
+  const add = (from: number, to: number) => {
+    list.push(readValue(field, field.wireType, bytes, from, to, undefined, depth))
+  }
+  if (wireType === BYTES && field.wireType === VARINT) eachPacked(bytes, start, end, add)
+  else if (wireType === BYTES && field.wireType !== BYTES) {
+    eachFixed(field.wireType === FIXED64 ? 8 : 4, start, end, add)
   } else list.push(readValue(field, wireType, bytes, start, end, undefined, depth))
 }
 
@@ -230,23 +241,26 @@ class Writer {
   }
 
   #list(field: FieldShape, list: readonly Value[]): void {
-    if (field.wireType !== VARINT) for (const value of list) this.#field(field, field.number, value)
+    if (field.wireType === BYTES) for (const value of list) this.#field(field, field.number, value)
     else if (list.length > 0)
       this.#nested(field.number, () => {
-        for (const value of list) this.#varint(value as number)
+        for (const value of list) this.#scalar(field.wireType, value as number)
       })
   }
 
   #field({ type, wireType }: FieldShape, number: number, value: Value): void {
-    if (wireType === VARINT) {
-      this.#varint(number << 3)
-      this.#varint(typeof value === 'boolean' ? Number(value) : (value as number | bigint))
-    } else if (wireType === FIXED32) {
-      this.#varint((number << 3) | FIXED32)
-      this.#at = this.#room(4).writeFloatLE(value as number, this.#at)
+    if (wireType !== BYTES) {
+      this.#varint((number << 3) | wireType)
+      this.#scalar(wireType, value as number | bigint | boolean)
     } else if (type === 'string') this.#text(number, value as string)
     else if (type === 'bytes') this.#nested(number, () => this.#raw(value as Uint8Array))
     else this.#nested(number, () => this.message(type, value as Message))
+  }
+
+  #scalar(wireType: number, value: number | bigint | boolean): void {
+    if (wireType === FIXED32) this.#at = this.#room(4).writeFloatLE(value as number, this.#at)
+    else if (wireType === FIXED64) this.#at = this.#room(8).writeDoubleLE(value as number, this.#at)
+    else this.#varint(typeof value === 'boolean' ? Number(value) : value)
   }
 
   #text(number: number, text: string): void {

@@ -1,7 +1,7 @@
 import type { Cell } from '../core/cell.js'
 import { feastError } from '../core/errors.js'
 import { elementTypeOf, VALUE_TYPE_NUMBERS, type ValueType, valueTypeOf } from '../core/value-type.js'
-import { asBuffer, BYTES, eachField, eachPacked, MalformedMessage, readText } from './wire.js'
+import { asBuffer, BYTES, eachField, eachFixed, eachPacked, MalformedMessage, readText } from './wire.js'
 
 export interface DecodedValue {
   /** NULL for no bytes, and for an arm that this release does not know. */
@@ -190,12 +190,6 @@ export function eachElement(
     else if (wire === 0) eachPacked(bytes, from, to, visit)
     else eachFixed(wire === 1 ? 8 : 4, from, to, visit)
   })
-}
-
-function eachFixed(width: number, start: number, end: number, visit: (start: number, end: number) => void) {
-  if ((end - start) % width !== 0)
-    throw new MalformedMessage(`packed numbers of ${width} bytes cut short`, start)
-  for (let at = start; at < end; at += width) visit(at, at + width)
 }
 
 function collect(

@@ -116,6 +116,19 @@ export function eachPacked(
   }
 }
 
+/** Places of the numbers of `width` bytes that stand back to back in `[start..end)` (a packed field). */
+export function eachFixed(
+  width: number,
+  start: number,
+  end: number,
+  visit: (start: number, end: number) => void,
+): void {
+  if ((end - start) % width !== 0) {
+    throw new MalformedMessage(`packed numbers of ${width} bytes cut short`, start)
+  }
+  for (let at = start; at < end; at += width) visit(at, at + width)
+}
+
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** UTF-8 text. @throws MalformedMessage when it is not UTF-8 */

@@ -1,3 +1,4 @@
+import { feastError } from '../core/errors.js'
 import { countOf, type Tensor } from '../core/tensor.js'
 import type { ModelOutput } from './model-manifest.js'
 
@@ -10,8 +11,12 @@ export type RowValue =
   | readonly RowValue[]
   | { readonly [name: string]: RowValue }
 
-/** @param outputs as the model declares them, with the classes of what were maps */
+/**
+ * @param outputs as the model declares them, with the classes of what were maps
+ * @throws MODEL_INVALID when an output has not a row for each row that went in
+ */
 export function predictionRows(
+  model: string,
   outputs: readonly ModelOutput[],
   tensors: ReadonlyMap<string, Tensor>,
   rowCount: number,
@@ -20,6 +25,12 @@ export function predictionRows(
     name: tensor,
     read: rowReader(tensors.get(tensor)!, classes),
   }))
+  for (const { tensor } of outputs) {
+    const { shape } = tensors.get(tensor)!
+    if (shape[0] === rowCount) continue
+    const why = `its output "${tensor}" has the shape [${shape.join(', ')}] for ${rowCount} rows; export the model with a dynamic first dimension`
+    throw feastError('MODEL_INVALID', { model, why })
+  }
   return Array.from({ length: rowCount }, (_, row) => {
     const values: Record<string, RowValue> = {}
     for (const { name, read } of columns) values[name] = read(row)

@@ -201,7 +201,7 @@ async function predictWith(
     course.inference = await model.infer(matrix.tensors, { timeoutMs: budgetMs - course.ms })
   }
   const { inference, at } = course
-  const rows = inference ? predictionRows(model.graph.outputs, inference.outputs, kept) : []
+  const rows = inference ? predictionRows(model.name, model.graph.outputs, inference.outputs, kept) : []
   onPrediction?.({ request, model, role, matrix, inference, at, ms: course.ms })
   return {
     model: model.name,

@@ -155,14 +155,11 @@ async function benchFeastSql(report: BenchReport, folder: string): Promise<void>
     const ttlSeconds = days * DAY_SECONDS
     const historical = query(entityPath, ['history.parquet'], ttlSeconds)
     const rivalQuery = feastAthenaQuery({
-      entityRows: `'${entityPath}'`,
-      entityColumns: ['driver_id', 'event_timestamp', 'label'],
+      entityRows: entityPath,
+      history,
       keys: ['driver_id'],
-      views: [
-        { name: 'view', history: `'${history}'`, features: FEATURES.map(([name]) => name), ttlSeconds },
-      ],
-      from: `(SELECT min(event_timestamp) FROM '${entityPath}')`,
-      to: `(SELECT max(event_timestamp) FROM '${entityPath}')`,
+      features: FEATURES.map(([name]) => name),
+      ttlSeconds,
     })
     const rounds = quick || days > 1 ? 1 : REPEATS
     const { ours, rival } = await takeTurns(rounds, {

@@ -24,6 +24,7 @@ root.loadSync([
   'feast/serving/GrpcServer.proto',
   'grpc/health/v1/health.proto',
   'grpc/reflection/v1/reflection.proto',
+  'inference/grpc_service.proto',
 ])
 root.resolveAll()
 
@@ -89,6 +90,9 @@ function single({ type, isMessage }: FieldShape, depth: number): fc.Arbitrary<un
   if (type === 'string') return text
   if (type === 'bool') return fc.boolean()
   if (type === 'int64') return fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })
+  if (type === 'uint64') return fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })
+  if (type === 'uint32') return fc.nat(0xffff_ffff)
+  if (type === 'double') return fc.double({ noNaN: true })
   if (type === 'bytes') return fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes))
   if (type === 'float') return fc.float({ noNaN: true })
   if (type in ENUMS) return fc.constantFrom(...Object.keys(ENUMS[type]!).map(Number))

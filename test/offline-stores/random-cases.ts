@@ -1,5 +1,5 @@
 import type { Cell } from '../../src/core/cell.js'
-import type { BatchSource } from '../../src/core/data-source.js'
+import { fileSource } from '../../src/core/data-source.js'
 import { field } from '../../src/core/field.js'
 import {
   ArrayOf,
@@ -17,12 +17,7 @@ import {
 import type { HistoricalView, OfflineStore, PullJob } from '../../src/offline-stores/offline-store.js'
 import { Random } from '../compat/random.js'
 import { type OracleView, oracleJoin, oraclePull, type Row } from './oracle.js'
-import { batchOf, once, rowsOf, type TableColumn } from './table-maker.js'
-
-/** Makes a source of rows that are to lie in so many files. */
-export interface CaseTables {
-  table(columns: readonly TableColumn[], files: readonly (readonly Row[])[]): Promise<BatchSource>
-}
+import { batchOf, once, rowsOf, type TableColumn, type TableMaker } from './table-maker.js'
 
 /**
  * Random joins and pulls against the oracle. A statement carries many cases of one shape: each has keys of its own
@@ -31,7 +26,7 @@ export interface CaseTables {
  */
 export async function checkRandomCases(
   store: OfflineStore,
-  tables: CaseTables,
+  tables: TableMaker,
   options: {
     readonly cases: number
     readonly seed: number
@@ -278,7 +273,7 @@ function list(random: Random, element: FeastType, depth: number): Cell {
 
 async function checkShape(
   store: OfflineStore,
-  tables: CaseTables,
+  tables: TableMaker,
   random: Random,
   shape: Shape,
   cases: readonly Case[],
@@ -308,8 +303,10 @@ function shuffled<T>(random: Random, values: readonly T[]): readonly T[] {
     .map(({ value }) => value)
 }
 
+let folders = 0
+
 async function storedView(
-  tables: CaseTables,
+  tables: TableMaker,
   random: Random,
   view: ViewShape,
   rows: readonly Row[],
@@ -320,11 +317,14 @@ async function storedView(
     ...(view.createdColumn ? [{ name: view.createdColumn, type: UnixTimestamp }] : []),
     ...view.features.map(({ column, type }) => ({ name: column, type })),
   ]
+  const folder = `random${folders++}`
   const cut = view.files > 1 ? random.int(0, rows.length) : rows.length
-  const files = view.files > 1 ? [rows.slice(0, cut), rows.slice(cut)] : [rows]
+  await tables.file(columns, rows.slice(0, cut), { path: `${folder}/a.parquet` })
+  if (view.files > 1) await tables.file(columns, rows.slice(cut), { path: `${folder}/b.parquet` })
+  const path = view.files > 1 ? folder : `${folder}/a.parquet`
   return {
     name: view.name,
-    source: await tables.table(columns, files),
+    source: fileSource({ path }),
     timestampColumn: view.timeColumn,
     createdColumn: view.createdColumn,
     joinKeys: view.keys.map(({ column, entityColumn, type }) => ({ column, entityColumn, type })),

@@ -56,15 +56,6 @@ export class TableMaker {
     return path
   }
 
-  /** @param files the rows, file by file */
-  async table(columns: readonly TableColumn[], files: readonly (readonly Row[])[]): Promise<FileSource> {
-    const folder = `files${this.#count++}`
-    for (const [index, rows] of files.entries()) {
-      await this.file(columns, rows, { path: `${folder}/${index}.parquet` })
-    }
-    return fileSource({ path: files.length > 1 ? folder : `${folder}/0.parquet` })
-  }
-
   async source(
     columns: readonly TableColumn[],
     rows: readonly Row[],

@@ -186,8 +186,6 @@ function writeConfig(folder: string, home: string, port: number, memoryMB: numbe
     'query.max-memory-per-node': memory,
     'memory.heap-headroom-per-node': `${Math.floor(memoryMB * 0.2)}MB`,
     'task.concurrency': '2',
-    'spill-enabled': 'true',
-    'spiller-spill-path': join(folder, 'spill'),
   }
   const hive = {
     'connector.name': 'hive',

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { offlineStoreContract } from '../contract/offline-store.js'
-import { checkRandomCases } from '../offline-stores/random-cases.js'
 import { TrinoServer } from './trino-server.js'
 import { TrinoTables } from './trino-tables.js'
 
@@ -32,16 +31,7 @@ offlineStoreContract('Trino', async () => {
   }
 })
 
-const seed = Number(process.env.FEAST_SEED ?? Date.now() % 1_000_000)
-
 describe('Trino', () => {
-  it(`agrees with the oracle in random joins and pulls (seed ${seed})`, async () => {
-    const store = await tables.openStore()
-    const cases = Number(process.env.FEAST_TRINO_CASES ?? 600)
-    await checkRandomCases(store, tables, { cases, seed, staging: tables.staging })
-    await store.close()
-  }, 1_800_000)
-
   it('keeps nothing that was staged', async () => {
     expect(await tables.run(`SHOW TABLES FROM hive.feast_test LIKE 'feast_entity%'`)).toEqual([])
   })

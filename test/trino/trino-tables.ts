@@ -72,7 +72,7 @@ export class TrinoTables {
     const table = `t${randomUUID().replaceAll('-', '')}`
     this.#count++
     const folder = `table${this.#count}`
-    const kept = columns.filter(({ name }) => name !== partition).map(storable)
+    const kept = columns.filter(({ name }) => name !== partition)
     for (const [index, rows] of files.entries()) {
       for (const value of new Set(rows.map((row) => row[partition] as string | undefined))) {
         const inside = partition === '' ? folder : `${folder}/${partition}=${value}`
@@ -106,11 +106,6 @@ export class TrinoTables {
     this.client.close()
     await this.files.close()
   }
-}
-
-/** Trino has no unsigned integers. */
-function storable(column: TableColumn): TableColumn {
-  return column.storedAs === 'UBIGINT' ? { ...column, storedAs: 'BIGINT' } : column
 }
 
 /** What Trino calls the types that a test table is stored as. */

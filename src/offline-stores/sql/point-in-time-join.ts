@@ -135,13 +135,13 @@ export function partition(keys: readonly string[]): string {
   return keys.length > 0 ? `PARTITION BY ${keys.join(', ')} ` : ''
 }
 
-function wantedKeys(view: JoinedView): readonly string[] {
+export function wantedKeys(view: JoinedView): readonly string[] {
   if (view.entityKeys.length === 0) return []
   const keys = `SELECT DISTINCT ${named(view.entityKeys).join(', ')} FROM ${ENTITY_ROWS} AS e`
   return [`JOIN (${keys}) AS w ON ${sourceHas(view)}`]
 }
 
-export function sourceHas(view: JoinedView): string {
+function sourceHas(view: JoinedView): string {
   return view.source.keys.map(({ value }, index) => `${value} = w.k${index}`).join(' AND ')
 }
 

@@ -3,12 +3,14 @@ import { isFeastError } from '../../core/errors.js'
 import type { FeatureStore } from '../../feature-store/feature-store.js'
 import type { Admission } from '../admission.js'
 import type { AccessControl } from '../auth/access-control.js'
+import type { Models } from '../../models/open-models.js'
 import type { ServerMetrics } from '../http/server-metrics.js'
 import type { Readiness } from '../readiness.js'
 import type { ServerLog } from '../server-log.js'
 import type { RequestTracer } from '../tracing.js'
 import { featureServerMethods } from './feature-server-service.js'
 import type { GrpcCall } from './grpc-call.js'
+import type { GrpcMethod } from './grpc-method.js'
 import { type GrpcServer, type GrpcServerOptions, startGrpcServer } from './grpc-server.js'
 import { createHealthService } from './health-service.js'
 import { reflectionMethods } from './reflection-service.js'
@@ -26,6 +28,8 @@ export interface GrpcOptions
   /** None: everybody may do everything. */
   readonly access: AccessControl | undefined
   readonly readiness: Readiness
+  /** None: no inference service. */
+  readonly models?: Models | undefined
   readonly tracer?: RequestTracer | undefined
   /** True once the server is stopping. */
   readonly stopping: () => boolean
@@ -39,6 +43,8 @@ const SERVICES = [
   'grpc.reflection.v1alpha.ServerReflection',
 ]
 
+const INFERENCE_SERVICE = 'inference.GRPCInferenceService'
+
 /** What a store's settings say about calls, and our patience with clients. */
 export function grpcLimits(store: FeatureStore): Pick<GrpcOptions, 'messageLimitBytes' | 'timeouts'> {
   return { messageLimitBytes: store.config.featureServer.limits.bodyBytes, timeouts: TIMEOUTS }
@@ -50,14 +56,17 @@ const TIMEOUTS = { handshakeMs: 15_000, requestMs: 60_000, answerMs: 30_000, idl
 /** All gRPC services over a store. @throws what listening throws; FILE_NOT_READABLE */
 export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
   const { store, metrics, admission, access, readiness, stopping } = options
-  const health = createHealthService(SERVICES, async () => !stopping() && (await readiness.ask()).isReady)
+  const inference = await inferenceOf(options)
+  const services = inference.length > 0 ? [...SERVICES, INFERENCE_SERVICE] : SERVICES
+  const health = createHealthService(services, async () => !stopping() && (await readiness.ask()).isReady)
   const server = await startGrpcServer({
     ...options,
     methods: [
       ...servingMethods(store, access),
       ...featureServerMethods({ store, metrics, access }),
       ...health.methods,
-      ...reflectionMethods(SERVICES),
+      ...reflectionMethods(services),
+      ...inference,
     ],
     onFinished: (call, status, error) => observe(options, call, status, error),
     onCut: (reason) => admission.count(reason),
@@ -74,6 +83,14 @@ export async function startGrpc(options: GrpcOptions): Promise<GrpcServer> {
       return server.close(drainMs)
     },
   }
+}
+
+/** Loaded only where there are models. */
+async function inferenceOf(options: GrpcOptions): Promise<readonly GrpcMethod[]> {
+  const { models } = options
+  if (models === undefined) return []
+  const { inferenceMethods } = await import('./inference-service.js')
+  return inferenceMethods({ ...options, models })
 }
 
 function observe(
