@@ -1,5 +1,14 @@
 import { execFile } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -14,6 +23,8 @@ export interface ContainerJobsOptions {
   /** What stands in for the program of this project in a Batch container. */
   readonly program: readonly string[]
   readonly environment?: Readonly<Record<string, string>>
+  /** The `node_modules` that the containers' image has. */
+  readonly packages?: string
   /** `createModelPackage` of the SageMaker that is emulated. @returns its ARN */
   readonly createModelPackage?: (input: Json) => Promise<string>
 }
@@ -54,7 +65,7 @@ async function processingJob(
   signal: AbortSignal,
 ): Promise<Json> {
   checkName(job.ProcessingJobName)
-  return inContainer(async (at) => {
+  return inContainer(options, async (at) => {
     for (const { S3Input } of job.ProcessingInputs) fromS3(options.s3, S3Input.S3Uri, at(S3Input.LocalPath))
     const outputs = job.ProcessingOutputConfig.Outputs.map(({ S3Output }) => S3Output)
     for (const { LocalPath } of outputs) mkdirSync(at(LocalPath), { recursive: true })
@@ -81,7 +92,7 @@ async function trainingJob(
   signal: AbortSignal,
 ): Promise<Json> {
   checkName(job.TrainingJobName)
-  return inContainer(async (at) => {
+  return inContainer(options, async (at) => {
     for (const { ChannelName, DataSource } of job.InputDataConfig) {
       fromS3(options.s3, DataSource.S3DataSource.S3Uri, at(`/opt/ml/input/data/${ChannelName}`))
     }
@@ -133,9 +144,13 @@ async function batchJob(
   return { JobId: `${job.JobName}-id`, Status: 'SUCCEEDED' }
 }
 
-async function inContainer(work: (at: (path: string) => string) => Promise<Json>): Promise<Json> {
+async function inContainer(
+  { packages }: ContainerJobsOptions,
+  work: (at: (path: string) => string) => Promise<Json>,
+): Promise<Json> {
   const root = mkdtempSync(join(tmpdir(), 'feast-container-'))
   try {
+    if (packages !== undefined) symlinkSync(packages, join(root, 'node_modules'))
     return await work((path) => path.replaceAll('/opt/ml', root))
   } finally {
     rmSync(root, { recursive: true, force: true })
