@@ -21,7 +21,7 @@ export interface RowReaderOptions {
 /**
  * One `HMGET` per entity for all views of the shape. Everything of the command but the key is encoded here, once.
  *
- * Rows lie in what the socket received (up to 64 KB): whoever keeps one keeps all of it, so copy what is to outlive
+ * Rows lie in what the socket received (a megabyte): whoever keeps one keeps all of it, so copy what is to outlive
  * the request.
  */
 export function rowReader(shape: ReadShape, options: RowReaderOptions): OnlineReader {
