@@ -8,7 +8,10 @@ import { FileObjectStore } from '../../src/object-stores/file/file-object-store.
 import { copyRegistry } from '../../src/registry/copy-registry.js'
 import { FileRegistryStore } from '../../src/registry/file/file-registry-store.js'
 import type { RegistryStore } from '../../src/registry/registry-store.js'
+import { AwsEmulator, EMULATOR_CREDENTIALS } from '../aws-emulator/emulator.js'
+import { EmulatedS3 } from '../aws-emulator/s3.js'
 import { entityRecord } from '../contract/registry-store.js'
+import { openS3Registry } from './open-s3-registry.js'
 import { openSqlRegistry } from './open-sql-registry.js'
 
 let folder: string
@@ -64,6 +67,23 @@ it('from a file to tables and back, all projects, byte for byte', async () => {
     expect(after[recordKeyText(record)]).toBe(before[recordKeyText(record)])
   }
   expect(Object.keys(after).sort()).toEqual(Object.keys(before).sort())
+})
+
+it('from a file to S3, and from there to tables', async () => {
+  const emulator = new AwsEmulator([new EmulatedS3(folder, { buckets: ['b'] })])
+  await emulator.start()
+  Object.assign(process.env, EMULATOR_CREDENTIALS)
+  try {
+    const s3 = await openS3Registry('s3://b/registry.db', {}, emulator.settings)
+    await file.write(put(entityRecord('a', 'one'), project, version), undefined)
+    expect(await copyRegistry(file, s3)).toMatchObject({ replaced: 0, sourceChanged: false })
+    expect(await textOf(s3)).toEqual(await textOf(file))
+    await copyRegistry(s3, tables)
+    expect(Object.keys(await textOf(tables)).sort()).toEqual(Object.keys(await textOf(file)).sort())
+    await s3.close()
+  } finally {
+    await emulator.stop()
+  }
 })
 
 it('does not replace what the target holds, unless told; then nothing of it is left', async () => {

@@ -1,6 +1,6 @@
 import { isAbsolute, join } from 'node:path'
 import { z } from 'zod'
-import type { StoreBlock } from '../../config/repo-config.js'
+import type { RepoConfig } from '../../config/repo-config.js'
 import { parseStoreBlock } from '../../config/store-block.js'
 import type { BackendContext } from '../../core/backend.js'
 import { messageOf } from '../../core/errors.js'
@@ -50,10 +50,13 @@ const config = z
 
 /** Feast's SQL registry. Connects to nothing yet. @throws CONFIG_INVALID */
 export async function openSqlRegistry(
-  block: StoreBlock,
+  block: RepoConfig['registry'],
   { project, repoPath }: BackendContext,
 ): Promise<RegistryStore> {
-  const { schemaMode, ...open } = parseStoreBlock(block, config)
+  const { schemaMode, ...open } = parseStoreBlock(
+    { ...block, options: { ...block.options, path: block.path } },
+    config,
+  )
   const database = await open.database(repoPath)
   const replica = await open.replica?.(repoPath)
   return new SqlRegistryStore({

@@ -16,41 +16,37 @@ export class SqliteDatabase implements RegistryDatabase {
   readonly location: string
   readonly bytesType = 'BLOB'
   readonly #path: string
-  readonly #readOnly: boolean
   #db: DatabaseSyncInstance | undefined
   #inode = 0
   /** Changes of this connection; SQLite counts those of others. */
   #writes = 0
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor(path: string, location: string, { readOnly = false } = {}) {
+  constructor(path: string, location: string) {
     this.#path = path
     this.location = location
-    this.#readOnly = readOnly
   }
 
   stamp(): Promise<string | undefined> {
     return this.#next('REGISTRY_UNREADABLE', async () => {
-      const db = this.#existing()
-      if (!db) return undefined
-      const { data_version: version } = await this.#untilFree(() => db.prepare('PRAGMA data_version').get())
-      return `${this.#inode} ${this.#writes} ${version}`
+      const version = await this.#untilFree(() => this.#existing()?.prepare('PRAGMA data_version').get())
+      if (version === undefined) return undefined
+      return `${this.#inode} ${this.#writes} ${version.data_version}`
     })
   }
 
   read<Result>(run: (transaction: Transaction) => Promise<Result>): Promise<Result> {
-    return this.#next('REGISTRY_UNREADABLE', async () => {
+    const attempt = async () => {
       const db = this.#existing()
       if (!db) return run(NO_TABLES)
-      return this.#untilFree(async () => {
-        db.exec('BEGIN')
-        try {
-          return await run(new SqliteTransaction(db))
-        } finally {
-          if (db.isTransaction) db.exec('ROLLBACK')
-        }
-      })
-    })
+      db.exec('BEGIN')
+      try {
+        return await run(new SqliteTransaction(db))
+      } finally {
+        if (db.isTransaction) db.exec('ROLLBACK')
+      }
+    }
+    return this.#next('REGISTRY_UNREADABLE', () => this.#untilFree(attempt))
   }
 
   write<Result>(
@@ -59,8 +55,11 @@ export class SqliteDatabase implements RegistryDatabase {
     run: (transaction: Transaction) => Promise<Result>,
   ): Promise<Result> {
     return this.#next('REGISTRY_WRITE_FAILED', async () => {
-      const db = this.#open()
-      await this.#untilFree(() => db.exec('BEGIN IMMEDIATE'))
+      const db = await this.#untilFree(() => {
+        const opened = this.#open()
+        opened.exec('BEGIN IMMEDIATE')
+        return opened
+      })
       try {
         const result = await run(new SqliteTransaction(db))
         // In the way now are only readers, who soon leave.
@@ -120,8 +119,14 @@ export class SqliteDatabase implements RegistryDatabase {
     this.#db?.close()
     this.#db = undefined
     mkdirSync(dirname(this.#path), { recursive: true })
-    const db = new DatabaseSync(this.#path, { timeout: BUSY_TIMEOUT_MS, readOnly: this.#readOnly })
-    db.exec('PRAGMA synchronous = FULL')
+    const db = new DatabaseSync(this.#path, { timeout: BUSY_TIMEOUT_MS })
+    try {
+      // Locked while somebody undoes what a killed writer had begun.
+      db.exec('PRAGMA synchronous = FULL')
+    } catch (error) {
+      db.close()
+      throw error
+    }
     this.#inode = statSync(this.#path).ino
     this.#db = db
     return db
