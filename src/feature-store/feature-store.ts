@@ -208,7 +208,8 @@ export interface RunViewStatus {
   readonly start: string
   readonly end: string
   readonly state: 'querying' | 'loading' | 'loaded' | 'recorded' | 'failed'
-  readonly files: { readonly loaded: number; readonly total: number } | undefined
+  /** Absent: its rows were streamed. */
+  readonly files?: { readonly loaded: number; readonly total: number }
   readonly rows: number
   /** Where it is known. */
   readonly totalRows?: number

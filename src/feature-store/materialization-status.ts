@@ -38,7 +38,7 @@ export function viewStatus(details: ViewDetails): RunViewStatus {
     start: window?.start ?? '',
     end: window?.end ?? '',
     state: stateOf(details),
-    files: planned && { loaded: loads.size, total: planned.files.length },
+    ...(planned && { files: { loaded: loads.size, total: planned.files.length } }),
     rows,
     ...(totalRows !== undefined && { totalRows }),
     skipped: (planned?.skipped ?? 0) + sum([...loads.values()], (load) => load.skipped),

@@ -135,7 +135,6 @@ function streamedStatus(report: MaterializeViewReport): readonly RunViewStatus[]
       start: formatInstant(start),
       end: formatInstant(end),
       state: outcome === 'done' ? 'recorded' : 'failed',
-      files: undefined,
       rows,
       skipped,
       ...(elapsedMs > 0 && { rowsPerSecond: Math.round((rows * 1000) / elapsedMs) }),
