@@ -101,14 +101,15 @@ export class JournaledRun {
     await this.#sweep()
   }
 
-  /** Frees what runs left that nobody goes on with. */
+  /** Frees what runs left that nobody goes on with, and ends what died while it ended. */
   async #sweep(): Promise<void> {
-    const { journal } = this
-    for (const id of await journal.withSteps()) {
-      const record = await journal.record(id)
-      if (id === this.id || record === undefined) continue
-      if (isOver(record)) await journal.end(id, record.ended!.state, [])
-      else if (Date.now() - (await journal.lastSign(id)) > ABANDONED_MS) await abandon(this, record)
+    const { journal, id } = this
+    const traces = await journal.withTraces()
+    for (const record of await journal.records()) {
+      if (record.id === id) continue
+      if (!isOver(record)) {
+        if (Date.now() - (await journal.lastSign(record.id)) > ABANDONED_MS) await abandon(this, record)
+      } else if (traces.includes(record.id)) await journal.end(record.id, record.ended!.state, [])
     }
   }
 }

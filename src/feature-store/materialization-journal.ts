@@ -101,7 +101,7 @@ export interface ViewDetails extends ViewSteps {
 }
 
 /** Older ones that have ended are forgotten. */
-const KEPT_RUNS = 100
+const KEPT_RUNS = 50
 const READS_AT_ONCE = 16
 /** More of one view are not written down. */
 const MAX_FAILURES = 20
@@ -153,10 +153,10 @@ export class MaterializationJournal {
     if (ended !== record) await this.#replace(this.#recordName(id), ended)
     // What failed can still be gone on with.
     if (!isOver(ended)) return
-    await inParallel(await this.#listed(this.#stepsOf(id)), (name) => this.objects.remove(name))
-    await this.objects.remove(this.#planName(id))
     const pointer = await this.#read<{ run: string }>(this.#openName(record.key))
     if (pointer?.run === id) await this.objects.remove(this.#openName(record.key))
+    await this.objects.remove(this.#planName(id))
+    await inParallel(await this.#listed(this.#stepsOf(id)), (name) => this.objects.remove(name))
     await this.#forgetOld()
   }
 
@@ -239,10 +239,20 @@ export class MaterializationJournal {
     return this.#read(this.#planName(id))
   }
 
-  /** Runs that have steps: those that go on, and those that died while they ended. */
-  async withSteps(): Promise<readonly string[]> {
-    const prefix = `${this.#root}steps/`
-    const ids = (await this.#listed(prefix)).map((name) => name.slice(prefix.length).split('=')[0]!)
+  /** Runs that left more than their record: those that go on, and those that died while they ended. */
+  async withTraces(): Promise<readonly string[]> {
+    const idsIn = async (folder: string, end: RegExp) => {
+      const prefix = `${this.#root}${folder}/`
+      return (await this.#listed(prefix)).map((name) => name.slice(prefix.length).replace(end, ''))
+    }
+    const pointers = await inParallel(await this.#listed(`${this.#root}open/`), (name) =>
+      this.#read<{ run: string }>(name),
+    )
+    const ids = [
+      ...(await idsIn('steps', /=.*$/)),
+      ...(await idsIn('plans', /\.json$/)),
+      ...pointers.flatMap((pointer) => pointer?.run ?? []),
+    ]
     return [...new Set(ids)]
   }
 

@@ -94,7 +94,7 @@ materialization:
     return met
   }
 
-  /** Files that a finished run should have removed. */
+  /** Files that a finished run should have removed; a lock whose holder was killed holds nobody. */
   leftovers(): readonly string[] {
     return [
       'staging',
@@ -133,7 +133,7 @@ materialization:
 function filesIn(folder: string): readonly string[] {
   try {
     return readdirSync(folder, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile())
+      .filter((entry) => entry.isFile() && !entry.name.endsWith('.lock'))
       .map((entry) => join(entry.parentPath, entry.name))
   } catch {
     return []
