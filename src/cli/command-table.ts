@@ -2,6 +2,7 @@ import type { RecordKind } from '../core/definition.js'
 import type { CliContext } from './cli-context.js'
 import { MATERIALIZE } from './materialize-commands.js'
 import { MODEL_COMMANDS } from './model-commands.js'
+import { OFFLINE_COMMANDS } from './offline-commands.js'
 import { REGISTRY_COMMANDS } from './registry-commands.js'
 import { TRAINING_COMMANDS } from './training-commands.js'
 
@@ -246,6 +247,7 @@ const MOVE: readonly CommandSpec[] = [
         { words: ['json', 'csv', 'table', 'parquet', 'arrow'] },
       ],
       ['--limit <rows>', 'at most so many rows on the screen', { read: readCount }],
+      ['--dry-run', 'run nothing: show the SQL, the partitions it would read and how large they are'],
       json,
     ],
     load: async () => (await import('./commands/get-historical-features.js')).getHistoricalFeatures,
@@ -383,6 +385,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   ...MOVE,
   ...LOOK,
   ...REGISTRY_COMMANDS,
+  ...OFFLINE_COMMANDS,
   ...MODEL_COMMANDS,
   ...TRAINING_COMMANDS,
 ]

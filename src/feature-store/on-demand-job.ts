@@ -40,6 +40,8 @@ export function onDemandJob(
   return {
     fields,
     sql: () => base.sql(),
+    cost: () => base.cost?.(),
+    ...(base.dryRun && { dryRun: () => base.dryRun!() }),
     batches: (signal) => computed(base, steps, signal),
     persist: async (path, options) =>
       writeBatches(path, await fields(), computed(base, steps, options?.signal), options),

@@ -23,7 +23,15 @@ export interface OfflineStore {
   readStaged(file: StagedFile, fields: readonly Field[], signal?: AbortSignal): AsyncIterable<ColumnBatch>
   /** Removes all that `stage` left below a prefix, whether it ended or died midway. */
   dropStaged(prefix: string): Promise<void>
+  /** Removes what requests of processes that are gone left in the engine; absent where nothing is ever left. */
+  clean?(): Promise<CleanReport>
   close(): Promise<void>
+}
+
+export interface CleanReport {
+  readonly tables: readonly string[]
+  /** Folders of objects. */
+  readonly folders: readonly string[]
 }
 
 /** Nothing runs until a method is called. */
@@ -35,6 +43,24 @@ export interface RetrievalJob {
   batches(signal?: AbortSignal): AsyncIterable<ColumnBatch>
   /** Writes the result where and how the path's ending says. @throws FILE_EXISTS unless `overwrite` */
   persist(path: string, options?: PersistOptions): Promise<{ readonly rows: number }>
+  /** What it has cost so far; undefined where the engine does not charge. */
+  cost?(): QueryCost | undefined
+  /** What running it would read, without running it; absent where the engine does not charge. */
+  dryRun?(): Promise<DryRun>
+}
+
+export interface DryRun {
+  readonly statements: readonly string[]
+  readonly sources: readonly SourceScan[]
+}
+
+/** What a statement would read of a source, before columns and row groups are left out. */
+export interface SourceScan {
+  readonly source: string
+  /** Partitions, by their values; undefined: all of the source, or it cannot be told. */
+  readonly partitions: readonly string[] | undefined
+  /** Of their files; undefined: it cannot be told. */
+  readonly bytes: number | undefined
 }
 
 export interface PullJob extends RetrievalJob {
@@ -79,7 +105,7 @@ export interface StageOptions {
   readonly signal?: AbortSignal
 }
 
-/** What a statement cost. */
+/** What statements cost. */
 export interface QueryCost {
   readonly queryIds: readonly string[]
   readonly scannedBytes: number

@@ -118,7 +118,10 @@ export class AthenaBench {
   /** Objects below a prefix. */
   objects(prefix: string): readonly string[] {
     try {
-      const found = readdirSync(this.s3.pathOf(prefix), { recursive: true, withFileTypes: true })
+      const found = readdirSync(this.s3.pathOf(prefix.replace(/\/+$/, '')), {
+        recursive: true,
+        withFileTypes: true,
+      })
       return found.filter((entry) => entry.isFile()).map(({ name }) => name)
     } catch {
       return []

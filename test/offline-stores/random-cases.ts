@@ -1,5 +1,5 @@
 import type { Cell } from '../../src/core/cell.js'
-import { fileSource } from '../../src/core/data-source.js'
+import { type BatchSource, fileSource } from '../../src/core/data-source.js'
 import { field } from '../../src/core/field.js'
 import {
   ArrayOf,
@@ -19,6 +19,12 @@ import { Random } from '../compat/random.js'
 import { type OracleView, oracleJoin, oraclePull, type Row } from './oracle.js'
 import { batchOf, once, rowsOf, type TableColumn, type TableMaker } from './table-maker.js'
 
+export type MakeSource = (
+  columns: readonly TableColumn[],
+  rows: readonly Row[],
+  files: number,
+) => Promise<BatchSource>
+
 /**
  * Random joins and pulls against the oracle. A statement carries many cases of one shape: each has keys of its own
  * (or, for views without keys, is alone), so cases do not see each other. A case is a set of entity rows over one
@@ -32,6 +38,8 @@ export async function checkRandomCases(
     readonly seed: number
     /** URI of a folder, ending in `/`: pulls are staged there as well. */
     readonly staging?: string
+    /** Where the store does not read files: a source of its own with these rows. */
+    readonly source?: MakeSource
   },
 ): Promise<void> {
   const random = new Random(options.seed)
@@ -39,7 +47,7 @@ export async function checkRandomCases(
     const shape = randomShape(random)
     const count = shape.views.every(({ keys }) => keys.length > 0) ? 40 : 1
     const cases = Array.from({ length: count }, (_, index) => randomCase(random, shape, index))
-    await checkShape(store, tables, random, shape, cases, options.staging)
+    await checkShape(store, options.source ?? filesOf(tables), random, shape, cases, options.staging)
     done += count
   }
 }
@@ -273,7 +281,7 @@ function list(random: Random, element: FeastType, depth: number): Cell {
 
 async function checkShape(
   store: OfflineStore,
-  tables: TableMaker,
+  source: MakeSource,
   random: Random,
   shape: Shape,
   cases: readonly Case[],
@@ -290,7 +298,7 @@ async function checkShape(
     cases.flatMap((one) => one.entityRows),
   )
   const views = await Promise.all(
-    shape.views.map((view, index) => storedView(tables, random, view, sourceRows[index]!)),
+    shape.views.map((view, index) => storedView(source, random, view, sourceRows[index]!)),
   )
   await checkJoin(store, shape, views, entityRows, sourceRows)
   await checkPull(store, random, shape, views[0]!, sourceRows[0]!, staging)
@@ -305,8 +313,20 @@ function shuffled<T>(random: Random, values: readonly T[]): readonly T[] {
 
 let folders = 0
 
+function filesOf(tables: TableMaker): MakeSource {
+  return async (columns, rows, files) => {
+    const folder = `random${folders++}`
+    const cut = Math.ceil(rows.length / files)
+    for (let file = 0; file < files; file++)
+      await tables.file(columns, rows.slice(file * cut, (file + 1) * cut), {
+        path: `${folder}/${file}.parquet`,
+      })
+    return fileSource({ path: files > 1 ? folder : `${folder}/0.parquet` })
+  }
+}
+
 async function storedView(
-  tables: TableMaker,
+  makeSource: MakeSource,
   random: Random,
   view: ViewShape,
   rows: readonly Row[],
@@ -317,14 +337,10 @@ async function storedView(
     ...(view.createdColumn ? [{ name: view.createdColumn, type: UnixTimestamp }] : []),
     ...view.features.map(({ column, type }) => ({ name: column, type })),
   ]
-  const folder = `random${folders++}`
-  const cut = view.files > 1 ? random.int(0, rows.length) : rows.length
-  await tables.file(columns, rows.slice(0, cut), { path: `${folder}/a.parquet` })
-  if (view.files > 1) await tables.file(columns, rows.slice(cut), { path: `${folder}/b.parquet` })
-  const path = view.files > 1 ? folder : `${folder}/a.parquet`
+  const source = await makeSource(columns, random.chance(0.5) ? rows : [...rows].reverse(), view.files)
   return {
     name: view.name,
-    source: fileSource({ path }),
+    source,
     timestampColumn: view.timeColumn,
     createdColumn: view.createdColumn,
     joinKeys: view.keys.map(({ column, entityColumn, type }) => ({ column, entityColumn, type })),

@@ -8,7 +8,8 @@ import type { EntityRows, FileFormat, RetrievalJob } from '../../offline-stores/
 import type { CliContext } from '../cli-context.js'
 import { usageError } from '../exit-error.js'
 import { count } from '../materialize-progress.js'
-import { print, printJson } from '../output.js'
+import { print, printJson, printNotice } from '../output.js'
+import { costText, scanText } from '../query-cost-text.js'
 import { printRows, type ScreenFormat } from '../result-printer.js'
 
 interface HistoricalFlags {
@@ -25,6 +26,7 @@ interface HistoricalFlags {
   readonly format?: ScreenFormat | FileFormat
   readonly limit?: number
   readonly json?: boolean
+  readonly dryRun?: boolean
 }
 
 /** `feast get-historical-features`. */
@@ -39,9 +41,15 @@ export async function getHistoricalFeatures(
     const entityRows = scratch ? await dataframeRows(flags.dataframe!, scratch) : givenRows(flags)
     const store = await context.store()
     const job = await store.getHistoricalFeatures(requestOf(entityRows, flags))
-    await (flags.output
-      ? writeResult(job, flags.output, flags, context.signal)
-      : printResult(job, flags, context.signal))
+    if (flags.dryRun) return await showDryRun(job, flags.json ?? false)
+    try {
+      await (flags.output
+        ? writeResult(job, flags.output, flags, context.signal)
+        : printResult(job, flags, context.signal))
+    } finally {
+      const cost = job.cost?.()
+      if (cost) printNotice(costText(cost))
+    }
   } finally {
     if (scratch) await rm(scratch, { recursive: true, force: true })
   }
@@ -107,6 +115,13 @@ async function printResult(job: RetrievalJob, flags: HistoricalFlags, signal: Ab
   await printRows(await job.fields(), job.batches(signal), format, flags.limit)
 }
 
+async function showDryRun(job: RetrievalJob, json: boolean): Promise<void> {
+  const shown = (await job.dryRun?.()) ?? { statements: [await job.sql()], sources: [] }
+  if (json) return printJson(shown)
+  print(shown.statements.join(';\n\n'))
+  for (const scan of shown.sources) print(`\n${scanText(scan)}`)
+}
+
 const ENDINGS = /\.(parquet|csv|arrow|json)$/i
 
 async function writeResult(
@@ -125,6 +140,7 @@ async function writeResult(
     overwrite: overwrite ?? false,
     ...(format ? { format: format as FileFormat } : {}),
   })
-  if (json) printJson({ rows, file: resolve(output) })
+  const cost = job.cost?.()
+  if (json) printJson({ rows, file: resolve(output), ...(cost && { cost }) })
   else print(`Wrote ${count(rows)} rows to ${output}`)
 }

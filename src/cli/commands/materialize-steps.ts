@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
-import { feastError } from '../../core/errors.js'
 import type { AwsSettings } from '../../core/aws-settings.js'
+import { feastError } from '../../core/errors.js'
 import type {
   LoadReport,
   LoadRequest,

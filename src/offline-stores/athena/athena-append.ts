@@ -14,6 +14,7 @@ import type { SqlType } from '../sql/sql-type.js'
 import { parseTrinoType } from '../sql/trino-types.js'
 import { type AthenaParts, AthenaSession } from './athena-session.js'
 import { addPartition } from './hive-ddl.js'
+import { partitionPrefix, tableLocation } from './table-location.js'
 
 /** Partitions that one append may write into: each gets a file. */
 const MAX_PARTITIONS = 400
@@ -192,21 +193,18 @@ class AppendTarget {
   }
 
   #location(values: readonly string[]): string {
-    const base = `${(this.table.Parameters?.['location'] ?? '').replace(/\/+$/, '')}/`
-    if (!base.startsWith('s3://'))
+    const location = tableLocation(this.table)
+    if (location === undefined)
       throw feastError('SOURCE_NOT_READABLE', {
         source: this.source.name,
         why: 'its table has no location on S3',
       })
-    const template = this.table.Parameters?.['storage.location.template']
-    if (values.length === 0) return base
-    if (template === undefined)
-      return `${base}${values.map((value, index) => `${this.keys[index]!.name}=${value}`).join('/')}/`
-    const filled = this.keys.reduce(
-      (text, { name }, index) => text.replaceAll(`\${${name}}`, values[index]!),
-      template,
+    if (values.length === 0) return location
+    return partitionPrefix(
+      this.table,
+      location,
+      new Map(this.keys.map(({ name }, index) => [name, values[index]!])),
     )
-    return `${filled.replace(/\/+$/, '')}/`
   }
 }
 

@@ -1,15 +1,17 @@
 import type { QueryExecution, TableMetadata } from '@aws-sdk/client-athena'
 import type { ColumnBatch } from '../../core/cell.js'
-import type { AthenaSource, BatchSource } from '../../core/data-source.js'
+import { type AthenaSource, type BatchSource, datePartitionsOf } from '../../core/data-source.js'
 import { feastError } from '../../core/errors.js'
 import type { Field } from '../../core/field.js'
-import type { StagedResult, StageOptions } from '../offline-store.js'
+import type { SourceScan, StagedResult, StageOptions } from '../offline-store.js'
+import type { TimeBounds } from '../sql/sql-dialect.js'
 import type { SqlRelation } from '../sql/sql-engine.js'
 import type { SqlColumn, SqlType } from '../sql/sql-type.js'
 import type { SqlWarehouse } from '../sql/sql-warehouse.js'
 import { parseTrinoType } from '../sql/trino-types.js'
 import { athenaDialect } from './athena-dialect.js'
 import { type AthenaParts, AthenaSession } from './athena-session.js'
+import { partitionScan } from './partition-scan.js'
 import { CostLedger } from './query-cost.js'
 import { unloadStatement } from './unload-statement.js'
 
@@ -27,6 +29,7 @@ export class AthenaWarehouse implements SqlWarehouse {
   constructor(
     private readonly parts: AthenaParts,
     private readonly database: string,
+    readonly maxScanBytes: number | undefined,
     private readonly appendRows: (
       source: AthenaSource,
       table: TableMetadata,
@@ -80,6 +83,21 @@ export class AthenaWarehouse implements SqlWarehouse {
     const sizes = new Map<string, number>()
     for await (const { uri, bytes } of (await staging.objects()).list(folder(attempts))) sizes.set(uri, bytes)
     return { files: uris.map((uri) => ({ uri, bytes: sizes.get(uri) ?? 0 })), cost: ledger.total }
+  }
+
+  /** Of a table by the sizes of the objects in its partitions; of a query or a view nothing is known. */
+  async scanOf(source: BatchSource, bounds: TimeBounds): Promise<SourceScan> {
+    const athena = this.#own(source)
+    const table = athena.query === '' ? await this.#table(athena) : undefined
+    if (table === undefined || table.TableType === 'VIRTUAL_VIEW')
+      return { source: source.name, partitions: undefined, bytes: undefined }
+    const scan = await partitionScan(
+      table,
+      datePartitionsOf(athena),
+      bounds,
+      await this.parts.staging.objects(),
+    )
+    return { source: source.name, ...scan }
   }
 
   async append(source: BatchSource, batches: AsyncIterable<ColumnBatch>): Promise<{ readonly rows: number }> {

@@ -1,4 +1,3 @@
-import type { Field } from '../../core/field.js'
 import type { SqlType } from '../sql/sql-type.js'
 
 /** A column of a table as data definitions write it. */
@@ -70,13 +69,4 @@ const SCALARS: Partial<Record<SqlType['kind'], string>> = {
   double: 'double',
   bytes: 'binary',
   date: 'date',
-}
-
-/** Names that the Glue catalog keeps as they are: it makes letters small, and files and queries then miss them. */
-export function isGlueName(name: string): boolean {
-  return /^[a-z0-9_]{1,255}$/.test(name)
-}
-
-export function badGlueNames(fields: readonly Field[]): readonly string[] {
-  return fields.map(({ name }) => name).filter((name) => !isGlueName(name))
 }

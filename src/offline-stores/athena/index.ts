@@ -10,6 +10,7 @@ import type { AthenaParts } from './athena-session.js'
 import { type AthenaConfig, athenaConfig } from './athena-settings.js'
 import { AthenaStaging } from './athena-staging.js'
 import { AthenaWarehouse } from './athena-warehouse.js'
+import { cleanUp } from './clean-up.js'
 import { readUnloaded } from './read-unloaded.js'
 
 /** Busy or full, for so long. */
@@ -35,11 +36,15 @@ export const athenaOfflineStore: BackendFactory<AthenaConfig, OfflineStore> = {
       scratchDatabase: block.scratch_database ?? block.database,
       pricePerTb: block.price_per_tb,
     }
-    const warehouse = new AthenaWarehouse(parts, block.database, (source, table, batches) =>
-      appendToTable(parts, source, table, batches),
+    const warehouse = new AthenaWarehouse(
+      parts,
+      block.database,
+      block.max_scan_bytes,
+      (source, table, batches) => appendToTable(parts, source, table, batches),
     )
     return {
       ...warehouseOfflineStore(warehouse, aws),
+      clean: () => cleanUp(parts),
       // Their columns are named by position.
       async *readStaged({ uri }, fields, signal) {
         const objects = await parts.staging.objects()

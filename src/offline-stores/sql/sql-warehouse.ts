@@ -1,8 +1,8 @@
 import type { ColumnBatch } from '../../core/cell.js'
 import type { BatchSource } from '../../core/data-source.js'
 import type { Field } from '../../core/field.js'
-import type { StagedResult, StageOptions } from '../offline-store.js'
-import type { SqlDialect } from './sql-dialect.js'
+import type { QueryCost, SourceScan, StagedResult, StageOptions } from '../offline-store.js'
+import type { SqlDialect, TimeBounds } from './sql-dialect.js'
 import type { SqlRelation } from './sql-engine.js'
 
 /**
@@ -32,6 +32,10 @@ export interface SqlWarehouse {
     prefix: string,
     options: StageOptions,
   ): Promise<Omit<StagedResult, 'fields' | 'skipped'>>
+  /** What reading a source in these times would read, as far as it is known without reading it. */
+  scanOf?(source: BatchSource, bounds: TimeBounds): Promise<SourceScan>
+  /** A statement that is known to read more is not run. */
+  readonly maxScanBytes?: number | undefined
   /** @throws SCHEMA_MISMATCH */
   append(source: BatchSource, batches: AsyncIterable<ColumnBatch>): Promise<{ readonly rows: number }>
   close(): Promise<void>
@@ -39,6 +43,8 @@ export interface SqlWarehouse {
 
 /** One request. What it stages is gone after {@link close}, whatever happened before. */
 export interface WarehouseSession {
+  /** Of what it has run; undefined where the engine does not charge. */
+  readonly cost?: QueryCost
   /**
    * Takes rows in as a relation with columns named and typed as the fields (`dialect.typeFor`), in bounded memory.
    * @returns what to write after FROM

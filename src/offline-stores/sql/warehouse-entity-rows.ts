@@ -27,7 +27,7 @@ const INLINE_CHARACTERS = 100_000
 export async function placeBatches(
   given: Extract<EntityRows, { kind: 'batches' }>,
   { entity }: HistoricalPlan,
-  session: WarehouseSession,
+  session: Pick<WarehouseSession, 'stageRows'>,
   dialect: SqlDialect,
 ): Promise<PlacedRows> {
   const seen = new SeenRows(given.fields, entity)

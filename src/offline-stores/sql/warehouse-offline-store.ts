@@ -17,7 +17,9 @@ import { StagedFiles } from '../staged-files.js'
 import { type HistoricalPlan, historicalPlan } from './historical-plan.js'
 import { allRows, expectedRows, latestRowsInOneScan, skippedRows } from './latest-rows.js'
 import { pulledRows } from './pulled-rows.js'
+import { dryRunOf, refuseWideScans, type SourceRead, Spending } from './scan-cost.js'
 import { sideBySide } from './side-by-side.js'
+import type { SqlDialect, TimeBounds } from './sql-dialect.js'
 import { feastTypeOf } from './sql-type.js'
 import type { SqlWarehouse, WarehouseSession } from './sql-warehouse.js'
 import { type PlacedRows, placeBatches, placeQuery } from './warehouse-entity-rows.js'
@@ -48,24 +50,71 @@ async function describe(warehouse: SqlWarehouse, source: BatchSource): Promise<r
 
 function historicalJob(warehouse: SqlWarehouse, query: HistoricalQuery): RetrievalJob {
   const prepared = once(() => preparedJoin(warehouse, query))
-  return job({
-    fields: async () => (await prepared()).plan.fields,
-    sql: async () => statementText(warehouse, (await prepared()).plan),
-    async *rows(signal) {
+  const spent = new Spending()
+  return {
+    cost: () => spent.total,
+    ...dryRunOf(warehouse, async () => {
       const { plan, given } = await prepared()
-      const session = await warehouse.open(signal)
-      try {
-        const rows = given(signal)
-        const placed = rows
-          ? await placeBatches(rows, plan, session, warehouse.dialect)
-          : await placeQuery(plan, session, warehouse.dialect)
-        if (placed.count === 0) return
-        yield* joined(statementsOf(warehouse, plan, placed), plan.fields, session)
-      } finally {
-        await session.close()
+      const { sql, span } = await placedForShow(query, plan, given, warehouse.dialect)
+      return {
+        statements: statementsOf(warehouse, plan, { sql, span }).map((statement) => statement.sql),
+        reads: joinReads(query, span),
       }
+    }),
+    ...job({
+      fields: async () => (await prepared()).plan.fields,
+      sql: async () => statementText(warehouse, (await prepared()).plan),
+      async *rows(signal) {
+        const { plan, given } = await prepared()
+        const session = await warehouse.open(signal)
+        try {
+          const rows = given(signal)
+          const placed = rows
+            ? await placeBatches(rows, plan, session, warehouse.dialect)
+            : await placeQuery(plan, session, warehouse.dialect)
+          if (placed.count === 0) return
+          await refuseWideScans(warehouse, joinReads(query, placed.span))
+          yield* joined(statementsOf(warehouse, plan, placed), plan.fields, session)
+        } finally {
+          spent.add(session.cost)
+          await session.close()
+        }
+      },
+    }),
+  }
+}
+
+/** What views read for entity rows of a span. */
+function joinReads({ views }: HistoricalQuery, span: TimeBounds): readonly SourceRead[] {
+  return views.map(({ source, ttlSeconds }) => ({
+    source,
+    bounds: {
+      start:
+        ttlSeconds > 0 && span.start !== undefined
+          ? span.start - BigInt(Math.round(ttlSeconds * 1e6))
+          : undefined,
+      end: span.end,
     },
-  })
+  }))
+}
+
+/** Entity rows that this process can read are placed as they would be; nothing is run for others. */
+async function placedForShow(
+  { entityRows }: HistoricalQuery,
+  plan: HistoricalPlan,
+  given: PreparedJoin['given'],
+  dialect: SqlDialect,
+): Promise<Pick<PlacedRows, 'sql' | 'span'>> {
+  if (entityRows.kind === 'file') return placeBatches(given(undefined)!, plan, NO_SESSION, dialect)
+  const span = entityRows.kind === 'range' ? entityRows : { start: undefined, end: undefined }
+  return { sql: plan.stage(plan.entity.sql ?? 'given_rows'), span }
+}
+
+const NO_SESSION = {
+  async stageRows(_: unknown, batches: AsyncIterable<ColumnBatch>) {
+    for await (const _ of batches);
+    return 'staged_rows'
+  },
 }
 
 type Batches = Extract<EntityRows, { kind: 'batches' }>
@@ -146,21 +195,26 @@ function pullJob(warehouse: SqlWarehouse, query: PullQuery, staged: StagedFiles)
     const statement = query.latest ? latestRowsInOneScan : allRows
     return { rows, fields, sql: statement(rows, warehouse.dialect) }
   })
+  const spent = new Spending()
+  const reads = [{ source: query.source, bounds: { start: query.start, end: query.end } }]
   const counted = async (count: typeof skippedRows, signal: AbortSignal | undefined) => {
     const { rows } = await prepared()
     const session = await warehouse.open(signal)
     try {
       return Number((await session.numbers(count(rows)))[0])
     } finally {
+      spent.add(session.cost)
       await session.close()
     }
   }
   async function* rows(signal?: AbortSignal): AsyncGenerator<ColumnBatch> {
     const { sql, fields } = await prepared()
+    await refuseWideScans(warehouse, reads)
     const session = await warehouse.open(signal)
     try {
       yield* session.stream({ sql, fields })
     } finally {
+      spent.add(session.cost)
       await session.close()
     }
   }
@@ -171,8 +225,11 @@ function pullJob(warehouse: SqlWarehouse, query: PullQuery, staged: StagedFiles)
   })
   return {
     ...base,
+    cost: () => spent.total,
+    ...dryRunOf(warehouse, async () => ({ statements: [(await prepared()).sql], reads })),
     async stage(prefix, options) {
       const { sql, fields } = await prepared()
+      await refuseWideScans(warehouse, reads)
       if (warehouse.unload)
         return { fields, skipped: undefined, ...(await warehouse.unload(sql, fields, prefix, options)) }
       await staged.drop(prefix)

@@ -1,5 +1,5 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
-import { Agent as HttpsAgent, type AgentOptions, request as httpsRequest } from 'node:https'
+import { type AgentOptions, Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { feastError, messageOf } from '../../core/errors.js'
 import { type Json, parseTrinoJson } from './trino-json.js'

@@ -9,8 +9,8 @@ import type { SqlWarehouse, StreamedStatement, WarehouseSession } from '../sql/s
 import { trinoDialect } from '../sql/trino-dialect.js'
 import { TrinoJsonRows } from '../sql/trino-json-rows.js'
 import { parseTrinoType, quoted } from '../sql/trino-types.js'
-import { cellReader } from './trino-cells.js'
 import { insertion } from './trino-append.js'
+import { cellReader } from './trino-cells.js'
 import { type TrinoClient, TrinoError, type TrinoPage } from './trino-client.js'
 
 export interface TrinoTables {
