@@ -1,9 +1,10 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { trainingBench } from '../training/fixture.js'
 import type { Workbench } from '../feature-store/workbench.js'
-import { runFeast } from './run-feast.js'
+import { runFeast, startFeast } from './run-feast.js'
 
 let bench: Workbench
 const feast = (...args: string[]) => runFeast(bench.path, args, { TRAIN_COUNT: join(bench.path, 'count') })
@@ -27,6 +28,15 @@ register: { model: fraud }
 })
 afterAll(() => bench.close())
 
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
 describe('feast pipeline', () => {
   it('validates, runs, lists and describes', async () => {
     expect(await feast('pipeline', 'validate')).toMatchObject({
@@ -45,6 +55,31 @@ describe('feast pipeline', () => {
     expect((await feast('pipeline', 'list')).stdout).toMatch(/fraud +first +succeeded, gate failed/)
     const described = await feast('pipeline', 'describe', 'first', '--events')
     expect(described.stdout).toMatch(/preprocess: done[\s\S]*entered {2}Gate/)
+  })
+
+  it('a run that was killed goes on at the step it was in, and what was left of it ends', async () => {
+    const count = join(bench.path, 'count')
+    rmSync(count, { force: true })
+    writeFileSync(`${count}.hang`, '')
+    const child = startFeast(bench.path, ['pipeline', 'run', 'fraud', '--run', 'killed'], {
+      TRAIN_COUNT: count,
+    })
+    for (let attempt = 0; attempt < 1000 && !existsSync(count); attempt++) await sleep(20)
+    const trainer = Number(readFileSync(count, 'utf8'))
+    const dead = new Promise((resolve) => child.once('close', resolve))
+    child.kill('SIGKILL')
+    child.stdout.destroy()
+    child.stderr.destroy()
+    await dead
+    expect((await feast('pipeline', 'describe', 'killed')).stdout).toMatch(
+      /killed: interrupted\n {2}preprocess: done.*\n {2}train: running/,
+    )
+    expect(isAlive(trainer)).toBe(true)
+    rmSync(`${count}.hang`)
+    const retried = await feast('pipeline', 'retry', 'killed', '--json')
+    expect(JSON.parse(retried.stdout)).toMatchObject({ status: 'succeeded', outcome: 'gate_failed' })
+    expect(isAlive(trainer)).toBe(false)
+    expect(readFileSync(count, 'utf8').trim().split('\n')).toHaveLength(2)
   })
 
   it('says by its exit code what came of it', async () => {
