@@ -18,4 +18,4 @@ it('12 writers in 3 processes lose nothing on S3, though connections break and o
   } finally {
     await s3.stop()
   }
-})
+}, 240_000)
