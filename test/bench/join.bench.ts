@@ -155,11 +155,14 @@ async function benchFeastSql(report: BenchReport, folder: string): Promise<void>
     const ttlSeconds = days * DAY_SECONDS
     const historical = query(entityPath, ['history.parquet'], ttlSeconds)
     const rivalQuery = feastAthenaQuery({
-      entityRows: entityPath,
-      history,
+      entityRows: `'${entityPath}'`,
+      entityColumns: ['driver_id', 'event_timestamp', 'label'],
       keys: ['driver_id'],
-      features: FEATURES.map(([name]) => name),
-      ttlSeconds,
+      views: [
+        { name: 'view', history: `'${history}'`, features: FEATURES.map(([name]) => name), ttlSeconds },
+      ],
+      from: `(SELECT min(event_timestamp) FROM '${entityPath}')`,
+      to: `(SELECT max(event_timestamp) FROM '${entityPath}')`,
     })
     const rounds = quick || days > 1 ? 1 : REPEATS
     const { ours, rival } = await takeTurns(rounds, {

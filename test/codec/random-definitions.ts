@@ -7,6 +7,7 @@ import {
   kinesisSource,
   pushSource,
   requestSource,
+  trinoSource,
 } from '../../src/core/data-source.js'
 import type { Definition } from '../../src/core/definition.js'
 import { entity } from '../../src/core/entity.js'
@@ -89,7 +90,8 @@ const file = fc
 const athena = fc
   .record({ name, table: name, database: text, dataSource: text, ...rows, ...common })
   .map(athenaSource)
-const batch: fc.Arbitrary<BatchSource> = fc.oneof(file, athena)
+const trino = fc.record({ name, table: name, ...rows, ...common }).map(trinoSource)
+const batch: fc.Arbitrary<BatchSource> = fc.oneof(file, athena, trino)
 const push = fc.record({ name, batchSource: batch, ...common }).map(pushSource)
 const format = fc.oneof(
   fc.record({ type: fc.constantFrom('json', 'avro'), schema: text }),

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, it } from '@jest/globals'
-import { duckdbDialect } from '../../src/offline-stores/duckdb/duckdb-dialect.js'
 import { DuckDBEngine } from '../../src/offline-stores/duckdb/duckdb-engine.js'
 import { sqlOfflineStore } from '../../src/offline-stores/sql/sql-offline-store.js'
 import { checkRandomCases } from './random-cases.js'
@@ -17,18 +16,9 @@ export function randomJoins(cases: number): void {
     })
     afterAll(() => tables.close())
 
-    it('with ASOF', async () => {
+    it('on DuckDB', async () => {
       const store = sqlOfflineStore(new DuckDBEngine({ threads: 2 }, tables.folder))
       await checkRandomCases(store, tables, { cases, seed, staging: `${tables.folder}/staged/` })
-      await store.close()
-    }, 1_200_000)
-
-    it('without ASOF, as for other engines', async () => {
-      const engine = Object.assign(new DuckDBEngine({ threads: 2 }, tables.folder), {
-        dialect: { ...duckdbDialect, asOfJoin: false },
-      })
-      const store = sqlOfflineStore(engine)
-      await checkRandomCases(store, tables, { cases: cases / 2, seed: seed + 1 })
       await store.close()
     }, 1_200_000)
   })

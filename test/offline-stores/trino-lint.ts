@@ -4,7 +4,7 @@ const parser = new TrinoSQL()
 
 /** Functions that Trino and Athena have, and that the emulator's engine has or is given. */
 const FUNCTIONS = new Set(
-  `array cardinality cast coalesce concat count date_diff from_unixtime_nanos greatest if is_nan json_format
+  `array cardinality cast coalesce from_base64 json_parse unnest concat count date_diff from_unixtime_nanos greatest if is_nan json_format
   last_value max max_by min regexp_replace row row_number rpad substr to_utf8 transform truncate`.split(
     /\s+/,
   ),
@@ -12,7 +12,7 @@ const FUNCTIONS = new Set(
 
 /** Words before a parenthesis that are no functions. */
 const WORDS = new Set(
-  `and as by decimal else exists from in join map on or over select char timestamp then union all values varchar
+  `and as by decimal else exists from in join map on or over select char timestamp then union all values varchar given bigint
   when where with distinct not array row given_rows`.split(/\s+/),
 )
 

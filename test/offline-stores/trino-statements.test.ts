@@ -16,6 +16,8 @@ import {
   UnixTimestamp,
 } from '../../src/core/value-type.js'
 import type { EntityRows, HistoricalView } from '../../src/offline-stores/offline-store.js'
+import { trinoDialect } from '../../src/offline-stores/sql/trino-dialect.js'
+import { TrinoJsonRows } from '../../src/offline-stores/sql/trino-json-rows.js'
 import { warehouseOfflineStore } from '../../src/offline-stores/sql/warehouse-offline-store.js'
 import { Random } from '../compat/random.js'
 import { RecordingWarehouse } from './recording-warehouse.js'
@@ -211,6 +213,23 @@ describe(`what is sent to Trino and Athena (seed ${seed})`, () => {
     await job.skippedRows()
     await job.expectedRows()
   }
+
+  it('stages values of every type by one literal that passes the grammar', () => {
+    const dialect = trinoDialect(6)
+    const types = [...KEYS, ...FEATURES].map(([type]) => type)
+    const nested = [
+      ArrayOf(Bytes),
+      Struct({ "it's": ArrayOf(UnixTimestamp), b: Bytes }),
+      ArrayOf(Struct({ t: UnixTimestamp })),
+    ]
+    const json = new TrinoJsonRows(
+      [...types, ...nested].map((type) => dialect.typeFor(type)),
+      dialect,
+    )
+    const row = json.row([1n, 2, "it's", new Uint8Array([1]), 3n])
+    expect(row.startsWith(`[1,2,"it's","AQ==",3,null`)).toBe(true)
+    expect(trinoFaults(json.query([row, row]))).toEqual([])
+  })
 
   it('goes in several statements when one would be too long', async () => {
     const warehouse = new RecordingWarehouse(3)

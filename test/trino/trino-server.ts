@@ -125,6 +125,8 @@ export class TrinoServer {
       '--sun-misc-unsafe-memory-access=allow',
       `-Dconfig=${join(folder, 'etc/config.properties')}`,
       '-Dnode.environment=test',
+      '-Dnode.internal-address=127.0.0.1',
+      '-Dnode.bind-ip=127.0.0.1',
       `-Dnode.data-dir=${join(folder, 'data')}`,
       '-cp',
       join(home, 'lib/*'),
@@ -186,6 +188,8 @@ function writeConfig(folder: string, home: string, port: number, memoryMB: numbe
     'query.max-memory-per-node': memory,
     'memory.heap-headroom-per-node': `${Math.floor(memoryMB * 0.2)}MB`,
     'task.concurrency': '2',
+    'spill-enabled': 'true',
+    'spiller-spill-path': join(folder, 'spill'),
   }
   const hive = {
     'connector.name': 'hive',

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { offlineStoreContract } from '../contract/offline-store.js'
+import { checkRandomCases, type MakeSource } from '../offline-stores/random-cases.js'
 import { TrinoServer } from './trino-server.js'
 import { TrinoTables } from './trino-tables.js'
 
@@ -31,7 +32,21 @@ offlineStoreContract('Trino', async () => {
   }
 })
 
+const seed = Number(process.env.FEAST_SEED ?? Date.now() % 1_000_000)
+
 describe('Trino', () => {
+  it(`agrees with the oracle in random joins and pulls (seed ${seed})`, async () => {
+    const store = await tables.openStore()
+    const cases = Number(process.env.FEAST_TRINO_CASES ?? 600)
+    const source: MakeSource = (columns, rows, files) =>
+      tables.table(
+        columns,
+        Array.from({ length: files }, (_, file) => rows.filter((_, at) => at % files === file)),
+      )
+    await checkRandomCases(store, tables.files, { cases, seed, staging: tables.staging, source })
+    await store.close()
+  }, 1_800_000)
+
   it('keeps nothing that was staged', async () => {
     expect(await tables.run(`SHOW TABLES FROM hive.feast_test LIKE 'feast_entity%'`)).toEqual([])
   })

@@ -19,7 +19,7 @@ export class TrinoTables {
 
   private constructor(
     private readonly server: TrinoServer,
-    private readonly files: TableMaker,
+    readonly files: TableMaker,
     readonly client: TrinoClient,
   ) {}
 
@@ -72,7 +72,7 @@ export class TrinoTables {
     const table = `t${randomUUID().replaceAll('-', '')}`
     this.#count++
     const folder = `table${this.#count}`
-    const kept = columns.filter(({ name }) => name !== partition)
+    const kept = columns.filter(({ name }) => name !== partition).map(storable)
     for (const [index, rows] of files.entries()) {
       for (const value of new Set(rows.map((row) => row[partition] as string | undefined))) {
         const inside = partition === '' ? folder : `${folder}/${partition}=${value}`
@@ -106,6 +106,11 @@ export class TrinoTables {
     this.client.close()
     await this.files.close()
   }
+}
+
+/** Trino has no unsigned integers. */
+function storable(column: TableColumn): TableColumn {
+  return column.storedAs === 'UBIGINT' ? { ...column, storedAs: 'BIGINT' } : column
 }
 
 /** What Trino calls the types that a test table is stored as. */

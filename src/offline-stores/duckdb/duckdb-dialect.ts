@@ -8,7 +8,6 @@ import { sqlTypeFor } from './duckdb-types.js'
 
 /** The session's TimeZone must be UTC: naive times and texts without offset are read in it. */
 export const duckdbDialect: StepDialect = {
-  asOfJoin: true,
   name: quoteName,
   typeFor: sqlTypeFor,
   micros,

@@ -71,9 +71,7 @@ function same(a: string, b: string, columns: readonly string[]): string {
 
 function hit(view: JoinedView, span: TimeBounds, dialect: StepDialect): string {
   const lookups = `SELECT ${['e.r', 'e.t', ...named(view.entityKeys)].join(', ')} ${wholeEntityRows(view)}`
-  const nearest = dialect.asOfJoin
-    ? asOf(view, lookups, span, dialect)
-    : carryForward(view, lookups, span, dialect)
+  const nearest = asOf(view, lookups, span, dialect)
   const times = view.fromCreated
     ? [`${dialect.pairFirst('best')} AS ft`, `${dialect.pairSecond('best')} AS fc`]
     : ['best AS ft']
@@ -119,29 +117,17 @@ function candidates(view: JoinedView, span: TimeBounds, dialect: StepDialect): s
   return `SELECT ${[...keys, 'since', running].join(', ')} FROM (\n${rows}\n)`
 }
 
-/** For engines without ASOF: source and entity rows in one run per key, the source's best times carried along. */
-function carryForward(view: JoinedView, lookups: string, span: TimeBounds, dialect: StepDialect): string {
-  const keys = keyColumns(view)
-  const carried = `max(best) OVER (${partition(keys)}ORDER BY since, r NULLS FIRST ROWS UNBOUNDED PRECEDING) AS best`
-  const union = [
-    `SELECT ${['r', ...keys, 't AS since', 'NULL AS best'].join(', ')} FROM (${lookups})`,
-    `SELECT ${['NULL AS r', ...keys, 'since', 'best'].join(', ')} FROM (\n${candidates(view, span, dialect)}\n)`,
-  ].join('\nUNION ALL\n')
-  const found = `SELECT ${['r', 'since AS t', ...keys, carried].join(', ')} FROM (\n${union}\n)`
-  return `SELECT * FROM (\n${found}\n) WHERE r IS NOT NULL AND best IS NOT NULL`
-}
-
 export function partition(keys: readonly string[]): string {
   return keys.length > 0 ? `PARTITION BY ${keys.join(', ')} ` : ''
 }
 
-export function wantedKeys(view: JoinedView): readonly string[] {
+function wantedKeys(view: JoinedView): readonly string[] {
   if (view.entityKeys.length === 0) return []
   const keys = `SELECT DISTINCT ${named(view.entityKeys).join(', ')} FROM ${ENTITY_ROWS} AS e`
   return [`JOIN (${keys}) AS w ON ${sourceHas(view)}`]
 }
 
-function sourceHas(view: JoinedView): string {
+export function sourceHas(view: JoinedView): string {
   return view.source.keys.map(({ value }, index) => `${value} = w.k${index}`).join(' AND ')
 }
 

@@ -24,10 +24,8 @@ export interface SqlDialect {
   orderable(expression: string, type: SqlType): string
 }
 
-/** Of an engine that keeps the steps of a program (`point-in-time-join.ts`). */
+/** Of an engine that has ASOF JOIN and keeps the steps of a program (`point-in-time-join.ts`). */
 export interface StepDialect extends SqlDialect {
-  /** True when `a ASOF JOIN b` finds the nearest earlier row; else a running maximum over a union does. */
-  readonly asOfJoin: boolean
   /** Two times as one value, ordered by the first, then the second; and those two again. */
   pair(first: string, second: string): string
   pairFirst(pair: string): string

@@ -7,8 +7,8 @@ import {
   named,
   type OutputColumn,
   partition,
+  sourceHas,
   tieBreakers,
-  wantedKeys,
   wholeEntityRows,
 } from './point-in-time-join.js'
 import type { SqlDialect, TimeBounds } from './sql-dialect.js'
@@ -153,7 +153,7 @@ function carriedFromCreated(view: JoinedView, span: TimeBounds): string {
 
 const SO_FAR = 'ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW'
 
-/** Source rows of the keys that entity rows have. `since`: from when on a row can win. */
+/** Source rows that some entity row of their key can reach. `since`: from when on a row can win. */
 function sourceRun(view: JoinedView, span: TimeBounds): string {
   const { source } = view
   const since = view.fromCreated ? `greatest(${source.time}, ${source.created})` : source.time
@@ -166,9 +166,23 @@ function sourceRun(view: JoinedView, span: TimeBounds): string {
   ]
   return [
     `SELECT ${columns.join(', ')} FROM ${source.from}`,
-    ...wantedKeys(view),
+    ...wantedRows(view),
     `WHERE ${conditions(view, span).join(' AND ')}`,
   ].join('\n')
+}
+
+/** Where a key has few entity rows, most of its source rows are out of their reach and need no sorting. */
+function wantedRows(view: JoinedView): readonly string[] {
+  const keys = keyColumns(view)
+  if (keys.length === 0) return []
+  const columns = [...named(view.entityKeys), 'min(e.t) AS first_t', 'max(e.t) AS last_t']
+  const groups = keys.map((_, index) => index + 1).join(', ')
+  const oldest = view.ttlMicros > 0n ? [`${view.source.time} >= w.first_t - ${view.ttlMicros}`] : []
+  const on = [sourceHas(view), `${view.source.time} <= w.last_t`, ...oldest]
+  return [
+    `JOIN (SELECT ${columns.join(', ')} ${wholeEntityRows(view)} GROUP BY ${groups}) AS w`,
+    `ON ${on.join(' AND ')}`,
+  ]
 }
 
 function entityRun(view: JoinedView, more: readonly string[]): string {

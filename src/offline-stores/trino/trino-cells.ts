@@ -17,6 +17,8 @@ export function cellReader(from: SqlType, to: FeastType): Reader {
     case 'int64':
       return (value) => BigInt(value as number | string)
     case 'float':
+      // Written with as few digits as tell it from other floats of 32 bits.
+      return (value) => Math.fround(Number(value))
     case 'double':
       // NaN and the infinities are text.
       return Number

@@ -11,7 +11,7 @@ import { TrinoJsonRows } from '../sql/trino-json-rows.js'
 import { parseTrinoType, quoted } from '../sql/trino-types.js'
 import { insertion } from './trino-append.js'
 import { cellReader } from './trino-cells.js'
-import { type TrinoClient, TrinoError, type TrinoPage } from './trino-client.js'
+import { type TrinoClient, type TrinoColumn, TrinoError, type TrinoPage } from './trino-client.js'
 
 export interface TrinoTables {
   readonly catalog: string
@@ -77,15 +77,12 @@ export class TrinoWarehouse implements SqlWarehouse {
   }
 
   async #described(sql: string): Promise<SqlRelation> {
+    let found: readonly TrinoColumn[] = []
     for await (const { columns } of this.client.run(`SELECT * FROM ${sql} LIMIT 0`)) {
-      if (columns.length === 0) continue
-      return {
-        sql,
-        foldsCase: true,
-        columns: columns.map(({ name, type }) => ({ name, ref: quoted(name), type: parseTrinoType(type) })),
-      }
+      if (columns.length > 0) found = columns
     }
-    return { sql, columns: [] }
+    const columns = found.map(({ name, type }) => ({ name, ref: quoted(name), type: parseTrinoType(type) }))
+    return { sql, foldsCase: true, columns }
   }
 
   /** `table`, `schema.table` or `catalog.schema.table`; a part with a dot in it stands in double quotes. */
