@@ -1,3 +1,4 @@
 import { athenaRandomJoins } from './athena-random-join.js'
 
-athenaRandomJoins(200, false)
+// One shape of many: the long run takes others each time.
+athenaRandomJoins(40, false, 214_059)

@@ -3,11 +3,9 @@ import { athenaSource } from '../../src/core/data-source.js'
 import { AthenaBench } from './athena-bench.js'
 import { checkRandomCases, type MakeSource } from './random-cases.js'
 
-/** FEAST_SEED repeats a run. */
-const seed = Number(process.env.FEAST_SEED ?? Date.now() % 1_000_000)
-
-/** @param checkGrammar each statement is held against Trino's grammar as well, which takes longer than running it */
-export function athenaRandomJoins(cases: number, checkGrammar: boolean): void {
+/** FEAST_SEED repeats a run. @param checkGrammar each statement is held against Trino's grammar as well, which takes longer than running it */
+export function athenaRandomJoins(cases: number, checkGrammar: boolean, first?: number): void {
+  const seed = Number(process.env.FEAST_SEED ?? first ?? Date.now() % 1_000_000)
   describe(`random joins and pulls on Athena against the oracle (seed ${seed})`, () => {
     let bench: AthenaBench
     beforeAll(async () => {

@@ -11,6 +11,7 @@ export const MACROS: readonly string[] = [
   `CREATE OR REPLACE MACRO from_unixtime_nanos(n) AS make_timestamptz((n / 1000)::BIGINT)`,
   `CREATE OR REPLACE MACRO to_utf8(t) AS encode(t)`,
   `CREATE OR REPLACE MACRO from_utf8(b) AS decode(b)`,
+  `CREATE OR REPLACE MACRO trino_bytes(h) AS unhex(h)`,
   `CREATE OR REPLACE MACRO truncate(x) AS trunc(x)`,
   `CREATE OR REPLACE MACRO trino_typeof(x) AS chr(1) || typeof(x)`,
   // Trino writes all digits of a time's precision.
@@ -48,6 +49,7 @@ function withKeptZeros(sql: string): string {
 function withOwnNames(sql: string): string {
   return withTexts(sql)
     .replace(/\b(BIGINT|INTEGER|REAL|DOUBLE)\s+('[^']*')/g, 'CAST($2 AS $1)')
+    .replace(/\bX('(?:[0-9a-fA-F]{2})*')/g, 'trino_bytes($1)')
     .replace(/\btypeof\s*\(/gi, 'trino_typeof(')
     .replace(/\bconcat\s*\(/gi, 'trino_concat(')
     .replace(/\bsequence\s*\(/gi, 'generate_series(')
