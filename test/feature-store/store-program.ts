@@ -80,7 +80,7 @@ async function dyingAt(killAt: number): Promise<void> {
   const offline = await store.offlineStore()
   const pull = offline.pull.bind(offline)
   Object.assign(offline, {
-    stagingLocation: join(repoPath, 'staging'),
+    stagingLocation: offline.stagingLocation ?? join(repoPath, 'staging'),
     pull: (query: PullQuery) => {
       const job = pull(query)
       const stage = job.stage.bind(job)
