@@ -14,6 +14,23 @@ const registry = () => import('./commands/models.js')
 /** `feast models …`. */
 export const MODEL_COMMANDS: readonly CommandSpec[] = [
   {
+    name: 'predict',
+    summary: 'Predict for the entities of a file',
+    details:
+      'Looks up the features of every row, runs the model on them and writes the rows with its outputs beside them, ' +
+      "streaming, in Parquet, CSV, Arrow or JSON as the names of the files end. Needs the join keys of the model's feature service as columns.",
+    args: [model],
+    options: [
+      ['--input <file>', 'entity rows'],
+      ['--output <file>', 'where to write them with the predictions'],
+      ['--overwrite', 'replace the output if it is there'],
+      ['--partial', 'rows that cannot be predicted get prediction_error instead of ending the command'],
+      ['--version <version>', 'a version other than the one that serves'],
+      json,
+    ],
+    load: async () => (await import('./commands/predict.js')).predict,
+  },
+  {
     name: 'models list',
     summary: 'List models, or the versions of one',
     args: [['[model]', 'name of a model']],

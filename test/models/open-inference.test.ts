@@ -1,14 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import * as grpc from '@grpc/grpc-js'
-import { silentLogger } from '../../src/core/logger.js'
-import type { GrpcServer } from '../../src/server/grpc/grpc-server.js'
-import { startGrpc } from '../../src/server/grpc/start-grpc.js'
-import { Admission } from '../../src/server/admission.js'
-import { Readiness } from '../../src/server/readiness.js'
 import { halfBits, halfValue } from '../../src/server/inference/tensor-datatype.js'
 import { BytesClient } from '../server/grpc-fixture.js'
 import { decodedInference, encodedInference } from './inference-messages.js'
-import { type ModelServer, openModelServer } from './model-server.js'
+import { openInferenceServers } from './inference-servers.js'
+import type { ModelServer } from './model-server.js'
 import { linearModel, mixedModel, node, onnxModel, tensorInfo } from './onnx-builder.js'
 
 const bigModel = onnxModel({
@@ -18,11 +14,11 @@ const bigModel = onnxModel({
 })
 
 let server: ModelServer
-let rpc: GrpcServer
+let servers: Awaited<ReturnType<typeof openInferenceServers>>
 let client: BytesClient
 
 beforeAll(async () => {
-  server = await openModelServer({
+  servers = await openInferenceServers({
     models: `
   inference: { workers: 1, timeout_ms: 20000 }
   files:
@@ -31,27 +27,12 @@ beforeAll(async () => {
     same: { path: same.onnx }`,
     files: { 'mixed.onnx': mixedModel(), 'matrix.onnx': linearModel([10, 1]), 'same.onnx': bigModel },
   })
-  rpc = await startGrpc({
-    store: server.store,
-    models: server.models,
-    metrics: server.metrics,
-    admission: new Admission(100),
-    access: undefined,
-    log: { logger: silentLogger, access: undefined },
-    readiness: new Readiness(server.store),
-    host: '127.0.0.1',
-    port: 0,
-    messageLimitBytes: 8 << 20,
-    maxConnections: 10,
-    timeouts: { handshakeMs: 10_000, requestMs: 60_000, answerMs: 60_000, idleMs: 60_000 },
-    stopping: () => false,
-  })
-  client = new BytesClient(`127.0.0.1:${rpc.port}`)
+  server = servers.server
+  client = new BytesClient(servers.grpcAddress)
 })
 afterAll(async () => {
   client.close()
-  await rpc.close(0)
-  await server.close()
+  await servers.close()
 })
 
 const COLUMNS = [

@@ -19,6 +19,7 @@ async function documentOf({ withModels, withTraining }: OpenapiOptions): Promise
   const { openapiDocument } = await import('../openapi.js')
   return openapiDocument([
     ...(withModels ? [(await import('../openapi-models.js')).MODELS_PART] : []),
+    ...(withModels ? [(await import('../openapi-inference.js')).INFERENCE_PART] : []),
     ...(withTraining ? [(await import('../openapi-training.js')).TRAINING_PART] : []),
   ])
 }

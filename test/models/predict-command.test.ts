@@ -1,0 +1,50 @@
+import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from '@jest/globals'
+import { initializedRepo, runFeast } from '../cli/run-feast.js'
+import { runSql } from '../feature-store/workbench.js'
+import { linearModel } from './onnx-builder.js'
+
+let repo: string
+
+beforeAll(async () => {
+  repo = await initializedRepo()
+  mkdirSync(join(repo, 'models'), { recursive: true })
+  writeFileSync(join(repo, 'models/spender.onnx'), linearModel([0, 2]))
+  appendFileSync(
+    join(repo, 'feature_store.yaml'),
+    'models:\n  files:\n    spender: { path: models/spender.onnx, feature_service: limits }\n',
+  )
+  await runSql(
+    `COPY (SELECT range + 1 AS user_id, 'n' || range AS note FROM range(30) UNION ALL SELECT 99999, 'nobody')
+     TO '${join(repo, 'entities.parquet')}'`,
+  )
+}, 120_000)
+afterAll(() => rmSync(dirname(dirname(repo)), { recursive: true, force: true }))
+
+it('feast predict writes the rows of a file with the outputs beside them', async () => {
+  const files = ['--input', 'entities.parquet', '--output', 'out.parquet']
+  const failed = await runFeast(repo, ['predict', 'spender', ...files])
+  expect(failed.code).toBe(1)
+  expect(failed.stderr).toContain('of row 30 cannot be fed to the model: there is no row for the entity')
+  const { code, stdout, stderr } = await runFeast(repo, [
+    'predict',
+    'spender',
+    ...files,
+    '--partial',
+    '--json',
+  ])
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  expect(JSON.parse(stdout)).toMatchObject({ model: 'spender', version: '1', rows: 31 })
+  const rows = await runSql(`SELECT * FROM '${join(repo, 'out.parquet')}' ORDER BY user_id`)
+  expect(rows).toHaveLength(31)
+  expect(Object.keys(rows[0]!)).toEqual(['user_id', 'note', 'score', 'prediction_error'])
+  expect(rows[30]).toMatchObject({
+    note: 'nobody',
+    score: null,
+    prediction_error: expect.stringContaining('NOT_FOUND'),
+  })
+  const asked = await runFeast(repo, ['get-online-features', '-e', 'user_id=1', '-s', 'limits', '--json'])
+  const amount = JSON.parse(asked.stdout).results[2].values[0]
+  expect(Number(rows[0]!['score'])).toBeCloseTo(2 * amount, 2)
+}, 120_000)
