@@ -1,4 +1,5 @@
 import { execFile, execFileSync } from 'node:child_process'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from '@jest/globals'
@@ -8,12 +9,15 @@ import { mixedModel } from './onnx-builder.js'
 const python =
   process.env['FEAST_PYTHON'] ?? fileURLToPath(new URL('../../.venv/bin/python', import.meta.url))
 
+/** What test/models/requirements.txt lists, where `.ci/run` puts it. */
+const env = { ...process.env, PYTHONPATH: join(dirname(dirname(python)), 'triton') }
+
 function whyNot(): string | undefined {
   try {
-    execFileSync(python, ['-c', 'import tritonclient.grpc, tritonclient.http'], { stdio: 'pipe' })
+    execFileSync(python, ['-c', 'import tritonclient.grpc, tritonclient.http'], { stdio: 'pipe', env })
     return undefined
   } catch {
-    return 'tritonclient[http,grpc] is not installed for the Python of FEAST_PYTHON'
+    return 'no tritonclient beside the Python of FEAST_PYTHON; .ci/run installs it'
   }
 }
 const reason = whyNot()
@@ -33,7 +37,11 @@ run(
       await app.listen({ host: '127.0.0.1', port: 0 })
       const { port } = app.server.address() as { port: number }
       const script = fileURLToPath(new URL('triton_client.py', import.meta.url))
-      const { stdout } = await promisify(execFile)(python, [script, `127.0.0.1:${port}`, servers.grpcAddress])
+      const { stdout } = await promisify(execFile)(
+        python,
+        [script, `127.0.0.1:${port}`, servers.grpcAddress],
+        { env },
+      )
       const { binary, json, grpc, metadata } = JSON.parse(stdout)
       expect(metadata).toEqual(['mixed', 'mixed', 'feast-node', 'feast-node'])
       const { body } = await servers.server.post('/predict', {
