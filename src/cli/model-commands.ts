@@ -31,6 +31,29 @@ export const MODEL_COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import('./commands/predict.js')).predict,
   },
   {
+    name: 'models register',
+    summary: 'Register an ONNX file as a new version of a model',
+    details:
+      'The file is checked, and its inputs are held against the feature service. The version is pending until somebody approves it.',
+    args: [model, ['<file>', 'the ONNX file']],
+    options: [
+      ['-s, --feature-service <name>', 'whose features the model takes'],
+      ['--metric <name=number>', 'a metric; may be given again', { many: true }],
+      ['--param <name=value>', 'a parameter of the training; may be given again', { many: true }],
+      ['--tag <name=value>', 'a tag; may be given again', { many: true }],
+      ['--framework <name>', 'sklearn, xgboost, pytorch, …'],
+      ['--description <text>', 'what it is'],
+      [
+        '--about <file>',
+        'JSON or YAML with all of these and more: inputs, examples, run, metrics, higher_is_better, …',
+      ],
+      ['--client-token <token>', 'given again with the same file, it is the same version'],
+      message,
+      json,
+    ],
+    load: async () => (await import('./commands/register-model.js')).registerModelFile,
+  },
+  {
     name: 'models list',
     summary: 'List models, or the versions of one',
     args: [['[model]', 'name of a model']],

@@ -10,6 +10,8 @@ import type { Canary, Route } from './traffic.js'
 export interface DeployerOptions {
   readonly registry: ModelRegistry
   readonly host: ModelHost
+  /** For what is only looked at: it never answers, since nothing that answers looks there. */
+  readonly shadowHost: ModelHost
   readonly config: Pick<ModelsConfig, 'deploy_on_approval' | 'poll_interval_s' | 'serve'>
   readonly logger: Logger
 }
@@ -119,7 +121,9 @@ export class Deployer {
     const settings = this.#options.config.serve[name] ?? DEFAULT_SERVE
     const wanted = wantedRoute(state, settings)
     const loaded = new Map<string, string | undefined>()
-    for (const version of versionsOf(wanted)) loaded.set(version, await this.#load(name, version))
+    const { host, shadowHost } = this.#options
+    for (const version of answering(wanted)) loaded.set(version, await this.#load(host, name, version))
+    for (const version of wanted.shadows) loaded.set(version, await this.#load(shadowHost, name, version))
     const route = loadedRoute(wanted, loaded, before?.route, state)
     const failures = new Map(
       [...loaded].flatMap(([version, why]) => (why === undefined ? [] : [[version, why]])),
@@ -145,8 +149,8 @@ export class Deployer {
   }
 
   /** @returns why it could not be loaded */
-  async #load(name: string, version: string): Promise<string | undefined> {
-    const { host, registry, logger } = this.#options
+  async #load(host: ModelHost, name: string, version: string): Promise<string | undefined> {
+    const { registry, logger } = this.#options
     const key = `${name}\0${version}`
     const failed = this.#failures.get(key)
     if (failed && Date.now() < failed.retryAt) return failed.why
@@ -169,7 +173,7 @@ export class Deployer {
   }
 
   #point(name: string, route: Route, before: Route | undefined): void {
-    const { host, logger } = this.#options
+    const { host, shadowHost, logger } = this.#options
     if (route.champion === undefined) host.deactivate(name)
     else host.activate(name, route.champion)
     if (route.champion !== before?.champion) {
@@ -178,11 +182,13 @@ export class Deployer {
         'model serves',
       )
     }
-    const kept = versionsOf(route)
-    for (const version of before === undefined ? [] : versionsOf(before)) {
-      // It drains meanwhile; nothing waits for that.
-      if (!kept.includes(version)) void host.unload(name, version).catch(() => {})
-    }
+    this.#letGo(host, name, before && answering(before), answering(route))
+    this.#letGo(shadowHost, name, before?.shadows, route.shadows)
+  }
+
+  /** What is under way ends first; nothing waits for that. */
+  #letGo(host: ModelHost, name: string, before: readonly string[] = [], now: readonly string[]): void {
+    for (const version of before) if (!now.includes(version)) void host.unload(name, version).catch(() => {})
   }
 }
 
@@ -229,7 +235,7 @@ function loadedRoute(
   }
 }
 
-function versionsOf({ champion, canaries, shadows }: Route): readonly string[] {
-  const all = [champion, ...canaries.map(({ version }) => version), ...shadows]
+function answering({ champion, canaries }: Route): readonly string[] {
+  const all = [champion, ...canaries.map(({ version }) => version)]
   return [...new Set(all.filter((version) => version !== undefined))]
 }

@@ -12,12 +12,16 @@ const percent = z.number().min(0).max(100)
 const positive = z.number().positive()
 const count = z.number().int().positive()
 
+/** Below which URIs who registers over the network may name a file. */
+const sources = z.array(z.string().min(1)).default([])
+
 const registry = z
   .discriminatedUnion('type', [
     z.strictObject({
       type: z.literal('object_store'),
       /** Folder or `s3://bucket/prefix/`. */
       uri: z.string().min(1).default('data/models'),
+      artifact_sources: sources,
     }),
     z.strictObject({
       type: z.literal('sagemaker'),
@@ -25,6 +29,7 @@ const registry = z
       uri: z.string().min(1),
       /** Container image for SageMaker's own endpoints; without one, packages carry no inference specification. */
       image: z.string().min(1).optional(),
+      artifact_sources: sources,
     }),
   ])
   .prefault({ type: 'object_store' })

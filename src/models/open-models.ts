@@ -1,11 +1,15 @@
 import { messageOf } from '../core/errors.js'
 import type { Logger } from '../core/logger.js'
 import type { FeatureStore } from '../feature-store/feature-store.js'
+import { openObjectStore } from '../object-stores/index.js'
 import { Deployer } from './deployer.js'
 import { modelFileSource, serviceOf } from './model-file.js'
-import { createModelHost, type ModelHost } from './model-host.js'
-import { inferenceSettings, type ModelsConfig, modelsConfig } from './models-config.js'
+import { createModelHost, type LoadedModel, type ModelHost } from './model-host.js'
+import { ModelProxy } from './model-proxy.js'
+import { inferenceSettings, type ModelsConfig, modelsConfig, resolveUri } from './models-config.js'
 import { createPredictor, type Predictor } from './predict.js'
+import { PredictionLog } from './prediction-log.js'
+import { type LoggedPrediction, loggedRows } from './prediction-rows.js'
 import { openModelRegistry } from './registry/index.js'
 import type { ModelRegistry } from './registry/model-registry.js'
 import { verifyModel } from './verify-model.js'
@@ -16,7 +20,11 @@ export interface Models {
   readonly registry: ModelRegistry
   readonly host: ModelHost
   readonly deployer: Deployer
+  /** Answers with one version: the champion, or the one that is named. */
   readonly predictor: Predictor
+  readonly proxy: ModelProxy
+  /** Where predictions are kept; none unless configured. */
+  readonly log: PredictionLog | undefined
   /** Of the models without which the server is not ready, those that nothing serves. */
   missing(): readonly string[]
   close(): Promise<void>
@@ -30,28 +38,85 @@ export interface Models {
 export async function openModels(store: FeatureStore, logger: Logger): Promise<Models> {
   const config = modelsConfig(store.config)
   const registry = await openModelRegistry(store.config)
-  const host = createModelHost(inferenceSettings(config), async (model) =>
-    verifyModel(model, await serviceOf(store, model.manifest.featureService)),
-  )
-  const deployer = new Deployer({ registry, host, config, logger })
+  const settings = inferenceSettings(config)
+  const verify = async (model: LoadedModel) =>
+    verifyModel(model, await serviceOf(store, model.manifest.featureService))
+  const host = createModelHost(settings, verify)
+  const shadowHost = createModelHost({ ...settings, workers: 1 }, verify)
+  const deployer = new Deployer({ registry, host, shadowHost, config, logger })
   await deployer.start()
   await Promise.all(Object.keys(config.files).map((name) => loadFile(store, host, config, name, logger)))
   const { timeout_ms: timeoutMs, max_rows: maxRows } = config.inference
+  const log = await openLog(store, config, logger)
+  const common = { store, logger, timeoutMs, maxRows }
+  const predictor = createPredictor({ ...common, host, onPrediction: (record) => proxy.onPrediction(record) })
+  const proxy: ModelProxy = new ModelProxy({
+    deployer,
+    registry,
+    config,
+    logger,
+    predictor,
+    shadows: {
+      host: shadowHost,
+      predictor: createPredictor({
+        ...common,
+        host: shadowHost,
+        onPrediction: (record) => proxy.onShadow(record),
+      }),
+    },
+    log: log?.tell,
+  })
   const required = Object.entries(config.files).flatMap(([name, file]) => (file.required ? [name] : []))
   return {
     config,
     registry,
     host,
     deployer,
-    predictor: createPredictor({ store, host, logger, timeoutMs, maxRows }),
+    predictor,
+    proxy,
+    log: log?.log,
     missing() {
       const serving = host.models().flatMap(({ name, active }) => (active === undefined ? [] : [name]))
       return required.filter((name) => !serving.includes(name))
     },
     async close() {
       await deployer.stop()
+      proxy.close()
       await host.close()
+      await shadowHost.close()
+      await log?.close()
       await registry.close()
+    },
+  }
+}
+
+interface OpenLog {
+  readonly log: PredictionLog
+  readonly tell: (logged: LoggedPrediction) => void
+  close(): Promise<void>
+}
+
+async function openLog(
+  store: FeatureStore,
+  { logging: config }: ModelsConfig,
+  logger: Logger,
+): Promise<OpenLog | undefined> {
+  if (config === undefined) return undefined
+  const uri = resolveUri(config.uri, store.config)
+  const objects = await openObjectStore(uri, 'models.logging', store.config.aws)
+  const log = new PredictionLog({ config, store: objects, uri, logger })
+  return {
+    log,
+    tell(logged) {
+      if (logged.kind === 'answered' && !log.isSampled()) return
+      store
+        .registry()
+        .then((registry) => log.add(loggedRows(logged, registry, store.project)))
+        .catch((error) => logger.error({ error: messageOf(error) }, 'prediction not logged'))
+    },
+    async close() {
+      await log.close()
+      await objects.close()
     },
   }
 }

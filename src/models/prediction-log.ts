@@ -17,6 +17,8 @@ export interface PredictionRow {
   /** Microseconds since 1970: when the request came. */
   readonly eventTimestamp: bigint
   readonly requestId: string
+  /** Position in the request. */
+  readonly row: number
   readonly model: string
   readonly version: string
   readonly role: Role
@@ -39,6 +41,7 @@ export interface LoggedValue {
 const FIXED: readonly Field[] = [
   field('event_timestamp', UnixTimestamp),
   field('request_id', StringType),
+  field('request_row', Int64),
   field('model', StringType),
   field('version', StringType),
   field('role', StringType),
@@ -191,6 +194,8 @@ function fixedCell(row: PredictionRow, name: string): Cell {
       return row.eventTimestamp
     case 'request_id':
       return row.requestId
+    case 'request_row':
+      return BigInt(row.row)
     case 'feature_service':
       return row.featureService ?? null
     case 'registry_version':

@@ -15,6 +15,7 @@ export interface RegisterRequest {
   /** What fills the tensors, where names do not say it. */
   readonly inputs?: InputMapping | undefined
   readonly metrics?: Readonly<Record<string, number>>
+  readonly higherIsBetter?: Readonly<Record<string, boolean>> | undefined
   readonly params?: ModelManifest['params']
   readonly examples?: readonly ModelExample[]
   readonly run?: ModelRun | undefined
@@ -64,6 +65,7 @@ export async function registerModel(
     inputs: resolved.inputs,
     outputs,
     metrics: request.metrics ?? {},
+    ...(request.higherIsBetter && { higherIsBetter: request.higherIsBetter }),
     params: request.params ?? {},
     examples: request.examples ?? [],
     run: request.run,

@@ -15,7 +15,7 @@ import { linearModel } from './onnx-builder.js'
 let folder: string
 let store: FileObjectStore
 let registry: LogModelRegistry
-const open: { host: ModelHost; deployer: Deployer }[] = []
+const open: { host: ModelHost; shadowHost: ModelHost; deployer: Deployer }[] = []
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'feast-deployer-'))
@@ -23,9 +23,9 @@ beforeEach(() => {
   registry = new LogModelRegistry(store, folder, { approvers: [], four_eyes: false })
 })
 afterEach(async () => {
-  for (const { host, deployer } of open.splice(0)) {
+  for (const { host, shadowHost, deployer } of open.splice(0)) {
     await deployer.stop()
-    await host.close()
+    await Promise.all([host.close(), shadowHost.close()])
   }
   rmSync(folder, { recursive: true })
 })
@@ -35,7 +35,9 @@ async function serve(
   settings: { deployOnApproval?: boolean; serve?: Partial<ServeConfig>; pollSeconds?: number } = {},
 ) {
   const host = createModelHost({ ...DEFAULT_INFERENCE, workers: 1 })
+  const shadowHost = createModelHost({ ...DEFAULT_INFERENCE, workers: 1 })
   const deployer = new Deployer({
+    shadowHost,
     registry: new LogModelRegistry(store, folder, registry.rules),
     host,
     logger: silentLogger,
@@ -45,9 +47,9 @@ async function serve(
       serve: { m: { ...DEFAULT_SERVE, ...settings.serve } },
     },
   })
-  open.push({ host, deployer })
+  open.push({ host, shadowHost, deployer })
   await deployer.start()
-  return { host, deployer, score: (version?: string) => scoreOf(host, version) }
+  return { host, shadowHost, deployer, score: (version?: string) => scoreOf(host, version) }
 }
 
 /** Of a row with 1 in it: the version's one weight. */
@@ -159,7 +161,7 @@ it('goes on serving while the registry cannot be read', async () => {
 })
 
 it('routes: canary by weight, shadow by config; of the registry’s versions only those that may', async () => {
-  const { deployer } = await serve({ serve: { shadow: ['challenger', 'canary'] } })
+  const { deployer, host, shadowHost } = await serve({ serve: { shadow: ['challenger', 'canary'] } })
   for (const version of [1, 2, 3]) await add(version)
   for (const version of [1, 2]) await approve(version)
   await deploy(1)
@@ -172,6 +174,10 @@ it('routes: canary by weight, shadow by config; of the registry’s versions onl
     shadows: ['3'],
     salt: '',
   })
+  expect([host.models(), shadowHost.models()]).toMatchObject([
+    [{ versions: ['1', '2'] }],
+    [{ active: undefined, versions: ['3'] }],
+  ])
   await deploy(2, { alias: 'canary', weight: 0 })
   await change({ action: 'reject', version: 3, comment: '' })
   await deployer.refresh()

@@ -194,8 +194,7 @@ function writeConfig(folder: string, home: string, port: number, memoryMB: numbe
   const hive = {
     'connector.name': 'hive',
     'hive.metastore': 'file',
-    // Tables of files elsewhere may not lie inside it.
-    'hive.metastore.catalog.dir': 'local:///catalog',
+    'hive.metastore.catalog.dir': 'local:///',
     'fs.native-local.enabled': 'true',
     'local.location': join(folder, 'warehouse'),
     'hive.non-managed-table-writes-enabled': 'true',

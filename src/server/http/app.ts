@@ -147,7 +147,7 @@ async function routeModels(
     bound,
     countError: (error, request, status) => countError(options, error, request, status),
   })
-  await app.register(modelRoutes, { models, access: options.access })
+  await app.register(modelRoutes, { ...options, models })
 }
 
 /** Fastify's types tell plain from secure servers apart; to the routes they are the same. */

@@ -26,6 +26,15 @@ const MODEL_PATHS: Json = {
     get: read('List models', jsonResponse('All models', { type: 'array', items: ref('Model') })),
   },
   '/models/{name}': { get: read('Show a model and what this server serves of it', MODEL, name) },
+  '/models/{name}/versions': {
+    post: {
+      ...operation('Register an ONNX file as a new version, pending', 'ModelRegistration', {
+        201: VERSION,
+        409: feastError('The client token was used for another file'),
+      }),
+      parameters: [name],
+    },
+  },
   '/models/{name}/versions/{version}': { get: read('Show a version', VERSION, name, version) },
   '/models/{name}/versions/{version}/approval': {
     post: change('Approve, reject or revoke a version', 'ModelApproval', VERSION, name, version),
@@ -81,6 +90,26 @@ const MODEL_SCHEMAS: Json = {
       manifest: { type: 'object' },
     },
     ['model', 'version', 'status', 'revision'],
+  ),
+  ModelRegistration: object(
+    {
+      artifact: {
+        oneOf: [object({ base64: STRING }, ['base64']), object({ uri: STRING }, ['uri'])],
+        description: 'The file itself, or where it lies below models.registry.artifact_sources',
+      },
+      feature_service: STRING,
+      inputs: { type: 'array', items: { type: 'object' }, description: 'What fills which tensor' },
+      framework: STRING,
+      metrics: { type: 'object', additionalProperties: { type: 'number' } },
+      params: { type: 'object' },
+      examples: { type: 'array', items: { type: 'object' }, description: 'Replayed whenever it is loaded' },
+      run: { type: 'object', description: 'The training run that it came from' },
+      description: STRING,
+      tags: { type: 'object', additionalProperties: STRING },
+      comment: COMMENT,
+      client_token: { ...STRING, description: 'The same token is the same version' },
+    },
+    ['artifact'],
   ),
   ModelApproval: object(
     {

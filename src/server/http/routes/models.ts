@@ -2,8 +2,11 @@ import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { feastError } from '../../../core/errors.js'
 import { parseInstant } from '../../../core/instant.js'
+import type { FeatureStore } from '../../../feature-store/feature-store.js'
 import { readShape } from '../../../models/manifest-json.js'
 import type { Models } from '../../../models/open-models.js'
+import { registerModel } from '../../../models/register-model.js'
+import { readRegistration } from '../../../models/registration.js'
 import { compareVersions } from '../../../models/registry/compare-versions.js'
 import type { Author, ModelChange, VersionRef } from '../../../models/registry/model-registry.js'
 import { CHAMPION, servedAt } from '../../../models/registry/model-state.js'
@@ -13,6 +16,7 @@ import { callerOf } from '../../auth/http-access.js'
 import { sendJson } from '../send-json.js'
 
 interface Deps {
+  readonly store: FeatureStore
   readonly models: Models
   readonly access: AccessControl | undefined
 }
@@ -58,6 +62,7 @@ interface OfAlias extends OfModel {
 
 /** The model registry over HTTP (`/models…`). What changes it is in force here before it is answered. */
 export const modelRoutes: FastifyPluginAsync<Deps> = async (app, deps) => {
+  const { store, access } = deps
   const { registry, deployer } = deps.models
 
   app.get('/models', async (_request, reply) => {
@@ -92,6 +97,17 @@ export const modelRoutes: FastifyPluginAsync<Deps> = async (app, deps) => {
     }
     const [left, right] = await Promise.all([a, b].map((ref) => registry.version(params.name, refOf(ref))))
     return sendJson(reply, 200, JSON.stringify(compareVersions(left!, right!)))
+  })
+
+  app.post<{ Params: OfModel }>('/models/:name/versions', async (request, reply) => {
+    const registration = await readRegistration(store, request.body)
+    const { featureService } = registration
+    const author = authorOf(request, access)
+    if (author.name === '') throw feastError('PERMISSION_DENIED', { details: 'The caller has no name.' })
+    if (featureService !== undefined) await access?.demandRead(callerOf(request), { featureService })
+    const model = request.params.name
+    const { version, warnings } = await registerModel(store, registry, { ...registration, model, author })
+    return sendJson(reply, 201, JSON.stringify({ ...versionJson(version), warnings }))
   })
 
   app.post<{ Params: OfVersion }>('/models/:name/versions/:version/approval', async (request, reply) => {

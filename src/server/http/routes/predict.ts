@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import type { FeatureStore } from '../../../feature-store/feature-store.js'
 import type { Models } from '../../../models/open-models.js'
-import type { PredictAnswer, PredictRequest } from '../../../models/predict.js'
+import type { ProxiedAnswer, ProxiedRequest } from '../../../models/model-proxy.js'
 import { jsonText } from '../../../serving/json-text.js'
 import type { AccessControl } from '../../auth/access-control.js'
 import { callerOf } from '../../auth/http-access.js'
@@ -35,9 +35,10 @@ const BODY = {
 export const predictRoutes: FastifyPluginAsync<Deps> = async (app, { store, models, access }) => {
   app.post('/predict', async (request, reply) => {
     const { model, version, entities, request_data, overrides, options } = readBody(BODY, request.body)
-    const asked: PredictRequest = {
+    const asked: ProxiedRequest = {
+      requestId: request.id,
       model,
-      version,
+      version: version ?? versionOf(request),
       entities,
       requestData: request_data,
       overrides,
@@ -48,11 +49,17 @@ export const predictRoutes: FastifyPluginAsync<Deps> = async (app, { store, mode
       },
       authorize: access && ((featureService) => access.demandRead(callerOf(request), { featureService })),
     }
-    const answer = await models.predictor.predict(asked)
+    const answer = await models.proxy.predict(asked)
     const statusesOnly = options?.statuses === true && !options.explain && !options.features
     const metadata = await metadataOf(answer, statusesOnly, store)
     return sendJson(reply, 200, predictionText(answer, metadata))
   })
+}
+
+/** For testers: a version, or one of its aliases. */
+function versionOf({ headers }: FastifyRequest): string | undefined {
+  const asked = headers['x-feast-model-version']
+  return typeof asked === 'string' && asked !== '' ? asked : undefined
 }
 
 /** The time that a caller gives in a header. */
@@ -61,7 +68,7 @@ export function timeoutOf({ headers }: FastifyRequest): number | undefined {
   return ms > 0 ? ms : undefined
 }
 
-function predictionText(answer: PredictAnswer, metadata: object): string {
+function predictionText(answer: ProxiedAnswer, metadata: object): string {
   const { model, version, role } = answer
   const predictions = answer.predictions.map((one) => jsonText('error' in one ? one : one.outputs))
   const head = jsonText({ model, version, role }).slice(1, -1)
@@ -69,13 +76,14 @@ function predictionText(answer: PredictAnswer, metadata: object): string {
 }
 
 async function metadataOf(
-  { features, imputed, isDegraded }: PredictAnswer,
+  { features, imputed, isDegraded, shares }: ProxiedAnswer,
   statusesOnly: boolean,
   store: FeatureStore,
 ): Promise<object> {
   return {
     ...(imputed.length > 0 && { imputed }),
     ...(isDegraded && { degraded: true }),
+    ...(shares && { versions: shares.map(({ version, role, rows }) => ({ version, role, rows })) }),
     ...(features && {
       registry_version: (await store.registry()).version,
       ...(statusesOnly
@@ -89,7 +97,7 @@ async function metadataOf(
   }
 }
 
-type Column = NonNullable<PredictAnswer['features']>['columns'][number]
+type Column = NonNullable<ProxiedAnswer['features']>['columns'][number]
 
 function explained({ values, statuses, eventTimestamps }: Column): object {
   const now = Date.now()

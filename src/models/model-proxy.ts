@@ -1,0 +1,233 @@
+import { messageOf, feastError, isFeastError } from '../core/errors.js'
+import type { Logger } from '../core/logger.js'
+import { CanaryWatch } from './canary-watch.js'
+import type { Deployer } from './deployer.js'
+import type { ModelHost } from './model-host.js'
+import type { ModelsConfig } from './models-config.js'
+import { predictionRows, type RowValue } from './output-rows.js'
+import type { PredictAnswer, Predictor, PredictRequest, PredictionRecord } from './predict.js'
+import type { LoggedPrediction } from './prediction-rows.js'
+import type { ModelRegistry } from './registry/model-registry.js'
+import { SYSTEM } from './registry/plan-change.js'
+import { mergeAnswers, rowsOf } from './share-request.js'
+import { ShadowQueue } from './shadow-queue.js'
+import { type Canary, entityKeys, type Route, type Share, shareOut } from './traffic.js'
+
+export interface ProxyOptions {
+  readonly deployer: Deployer
+  readonly registry: ModelRegistry
+  readonly predictor: Predictor
+  /** Versions that may be looked at and never answer. */
+  readonly shadows: { readonly host: ModelHost; readonly predictor: Predictor }
+  readonly config: Pick<ModelsConfig, 'serve' | 'inference'>
+  readonly logger: Logger
+  /** Told of every answer and shadow run. Must not throw. */
+  readonly log: ((prediction: LoggedPrediction) => void) | undefined
+}
+
+/** A request to the model, whichever version answers. */
+export interface ProxiedRequest extends PredictRequest {
+  readonly requestId: string
+}
+
+/** Which version got which rows, where there were several. */
+export interface ProxiedAnswer extends PredictAnswer {
+  readonly shares?: readonly Share[]
+}
+
+/** Codes of what a version does wrong; all others are the caller's, the store's or nobody's fault. */
+const FAULTS = [
+  'MODEL_RUN_FAILED',
+  'MODEL_WORKER_FAILED',
+  'DEADLINE_EXCEEDED',
+  'MODEL_OVERLOADED',
+  'INTERNAL',
+]
+
+/**
+ * Stands before the versions of a model: shares entities out over champion and canaries, lets shadows look at what was
+ * answered, watches canaries, and tells the prediction log.
+ */
+export class ModelProxy {
+  readonly #options: ProxyOptions
+  readonly #queue = new ShadowQueue()
+  readonly #watches = new Map<string, CanaryWatch>()
+  readonly #disagreements = new Map<string, number>()
+
+  constructor(options: ProxyOptions) {
+    this.#options = options
+  }
+
+  get counts(): { readonly dropped: number; readonly disagreements: ReadonlyMap<string, number> } {
+    return { dropped: this.#queue.dropped, disagreements: this.#disagreements }
+  }
+
+  /** @throws what {@link Predictor.predict} throws */
+  async predict(request: ProxiedRequest): Promise<ProxiedAnswer> {
+    const route = this.#options.deployer.route(request.model)
+    if (route === undefined) return this.#one(request, undefined, 'champion')
+    const pinned = request.version === undefined ? undefined : answering(request, route)
+    const shares = pinned ?? shareOut(route, keysOf(request))
+    const [only] = shares
+    if (only === undefined || shares.length === 1) {
+      return this.#one({ ...request, version: only?.version }, only, only?.role ?? 'champion')
+    }
+    const answers = await Promise.all(
+      shares.map((share) =>
+        this.#one(rowsOf({ ...request, version: share.version }, share.rows), share, share.role),
+      ),
+    )
+    return { ...mergeAnswers(shares, answers), shares }
+  }
+
+  /** Told by the predictor of every prediction. */
+  onPrediction = (record: PredictionRecord): void => {
+    // The answer goes out first.
+    setImmediate(() => this.#after(record))
+  }
+
+  /** Told by the shadows' predictor. */
+  onShadow = (record: PredictionRecord): void => {
+    this.#settle(record, (record.request as ShadowRequest).primary)
+  }
+
+  close(): void {
+    this.#queue.close()
+  }
+
+  async #one(request: ProxiedRequest, share: Share | undefined, role: Share['role']): Promise<PredictAnswer> {
+    const started = performance.now()
+    try {
+      const answer = await this.#options.predictor.predict(request, role)
+      this.#watch(request.model, share, performance.now() - started, false)
+      return answer
+    } catch (error) {
+      const code = isFeastError(error) ? error.code : 'INTERNAL'
+      const ms = performance.now() - started
+      this.#watch(request.model, share, ms, FAULTS.includes(code))
+      this.#options.log?.({
+        kind: 'failed',
+        request,
+        version: share?.version,
+        role,
+        error: messageOf(error),
+        ms,
+      })
+      throw error
+    }
+  }
+
+  #watch(model: string, share: Share | undefined, ms: number, isFailure: boolean): void {
+    const limits = this.#options.config.serve[model]?.rollback
+    if (limits === undefined || share?.role !== 'canary') return
+    const key = `${model}\0${share.alias}\0${share.version}`
+    const watch = this.#watches.get(key) ?? new CanaryWatch(limits)
+    this.#watches.set(key, watch)
+    const why = watch.observe(ms, isFailure)
+    if (why === undefined) return
+    this.#watches.delete(key)
+    void this.#takeOut(model, share, why)
+  }
+
+  /** Opt-in: the canary gets no entities any more, here at once and elsewhere when they look next. */
+  async #takeOut(model: string, { alias, version }: Share, why: string): Promise<void> {
+    const { registry, deployer, logger } = this.#options
+    logger.error({ model, version, alias, why }, 'canary taken out')
+    try {
+      const { aliases } = await registry.model(model)
+      if (aliases.get(alias)?.version !== Number(version)) return
+      const change = { action: 'deploy', version: Number(version), alias, weight: 0, comment: why } as const
+      await registry.change(model, change, SYSTEM)
+      await deployer.refresh()
+    } catch (error) {
+      logger.error({ model, version, error: messageOf(error) }, 'canary not taken out')
+    }
+  }
+
+  #after(record: PredictionRecord): void {
+    const { log, deployer } = this.#options
+    log?.({ kind: 'answered', record })
+    const route = deployer.route(record.request.model)
+    for (const version of route?.shadows ?? []) this.#queue.add(() => this.#shadow(version, record))
+  }
+
+  /** With the very rows of the answer where it takes the same inputs; else it looks up its own. */
+  async #shadow(version: string, primary: PredictionRecord): Promise<void> {
+    const { shadows, config, logger, log } = this.#options
+    const { matrix, model, inference } = primary
+    const { authorize: _, ...request } = primary.request as ProxiedRequest
+    const started = performance.now()
+    try {
+      await shadows.host.use(request.model, version, async (shadow) => {
+        if (JSON.stringify(shadow.manifest.inputs) !== JSON.stringify(model.manifest.inputs)) {
+          const own: ShadowRequest = { ...request, version, primary }
+          await shadows.predictor.predict(own, 'shadow')
+        } else if (inference !== undefined) {
+          const again = await shadow.infer(matrix.tensors, { timeoutMs: config.inference.timeout_ms })
+          const ms = performance.now() - started
+          this.#settle({ ...primary, model: shadow, role: 'shadow', inference: again, ms }, primary)
+        }
+      })
+    } catch (error) {
+      logger.debug({ model: request.model, version, error: messageOf(error) }, 'shadow failed')
+      const ms = performance.now() - started
+      log?.({ kind: 'failed', request, version, role: 'shadow', error: messageOf(error), ms })
+    }
+  }
+
+  #settle(shadow: PredictionRecord, primary: PredictionRecord): void {
+    this.#options.log?.({ kind: 'answered', record: shadow })
+    if (agrees(primary, shadow)) return
+    const key = `${shadow.model.name}\0${shadow.model.version}`
+    this.#disagreements.set(key, (this.#disagreements.get(key) ?? 0) + 1)
+  }
+}
+
+interface ShadowRequest extends ProxiedRequest {
+  /** What was answered. */
+  readonly primary: PredictionRecord
+}
+
+/** A caller may choose among the versions that answer. */
+function answering({ model, version }: PredictRequest, { champion, canaries }: Route): readonly Share[] {
+  const canary = canaries.find((one: Canary) => one.version === version || one.alias === version)
+  const rows: readonly number[] = []
+  if (canary) return [{ version: canary.version, role: 'canary', alias: canary.alias, rows }]
+  if (champion !== undefined && (version === champion || version === 'champion')) {
+    return [{ version: champion, role: 'champion', alias: 'champion', rows }]
+  }
+  const loaded = [champion, ...canaries.map((one) => one.version)].filter((one) => one !== undefined)
+  throw feastError('MODEL_VERSION_NOT_LOADED', { name: model, loaded, version: version! })
+}
+
+function keysOf({ entities }: PredictRequest): readonly string[] {
+  return entityKeys(entities, Object.values(entities)[0]?.length ?? 0)
+}
+
+/** Labels must be equal; where there are none, numbers within one percent. */
+function agrees(a: PredictionRecord, b: PredictionRecord): boolean {
+  if (a.inference === undefined || b.inference === undefined) return a.inference === b.inference
+  const [left, right] = [a, b].map(({ model, inference, matrix }) =>
+    predictionRows(
+      model.name,
+      model.graph.outputs,
+      inference!.outputs,
+      matrix.rowCount - matrix.failures.size,
+    ),
+  )
+  return left!.every((row, index) => sameRow(row, right![index] ?? {}))
+}
+
+function sameRow(a: Readonly<Record<string, RowValue>>, b: Readonly<Record<string, RowValue>>): boolean {
+  const names = Object.keys(a).filter((name) => Object.hasOwn(b, name))
+  const labels = names.filter((name) => typeof a[name] !== 'number' && typeof a[name] !== 'object')
+  if (labels.length > 0) return labels.every((name) => a[name] === b[name])
+  return names.every((name) => isNear(a[name], b[name]))
+}
+
+function isNear(a: unknown, b: unknown): boolean {
+  if (typeof a === 'number' && typeof b === 'number')
+    return Math.abs(a - b) <= 0.01 * Math.max(Math.abs(a), 1e-6)
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b
+  return Object.keys(a).every((key) => isNear((a as never)[key], (b as never)[key]))
+}
