@@ -194,7 +194,8 @@ function writeConfig(folder: string, home: string, port: number, memoryMB: numbe
   const hive = {
     'connector.name': 'hive',
     'hive.metastore': 'file',
-    'hive.metastore.catalog.dir': 'local:///',
+    // Tables of files elsewhere may not lie inside it.
+    'hive.metastore.catalog.dir': 'local:///catalog',
     'fs.native-local.enabled': 'true',
     'local.location': join(folder, 'warehouse'),
     'hive.non-managed-table-writes-enabled': 'true',
