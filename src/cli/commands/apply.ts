@@ -2,6 +2,7 @@ import type { ApplyOptions, ApplyPlan, FeatureStore } from '../../feature-store/
 import { kindText, printChanges, printOrphans } from '../apply-report.js'
 import { ask } from '../ask.js'
 import type { CliContext } from '../cli-context.js'
+import { warnOfModels } from '../models-at-risk.js'
 import { print, printJson, printNotice } from '../output.js'
 import { repoOf } from '../repo-of.js'
 
@@ -17,8 +18,10 @@ export async function apply(context: CliContext, _: readonly [], flags: ApplyFla
   const repo = await repoOf(context)
   const options = applyOptions(flags)
   if (!flags.json) print(`Applying changes for project ${store.project}`)
-  if (options.prune && !(await mayPrune(await store.plan(repo, options), flags, store))) {
-    return print('Nothing was changed.')
+  if (options.prune) {
+    const planned = await store.plan(repo, options)
+    await warnOfModels(store, repo, planned)
+    if (!(await mayPrune(planned, flags, store))) return print('Nothing was changed.')
   }
   const done = await store.apply(repo, options)
   if (flags.json) return printJson(done)

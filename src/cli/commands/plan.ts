@@ -1,5 +1,6 @@
 import { printChanges, printOrphans } from '../apply-report.js'
 import type { CliContext } from '../cli-context.js'
+import { warnOfModels } from '../models-at-risk.js'
 import { printJson } from '../output.js'
 import { repoOf } from '../repo-of.js'
 import { type ApplyFlags, applyOptions } from './apply.js'
@@ -14,7 +15,9 @@ export async function plan(
   flags: ApplyFlags & { readonly detailedExitcode?: boolean },
 ): Promise<void> {
   const store = await context.store()
-  const planned = await store.plan(await repoOf(context), applyOptions(flags))
+  const repo = await repoOf(context)
+  const planned = await store.plan(repo, applyOptions(flags))
+  await warnOfModels(store, repo, planned)
   if (flags.json) printJson(planned)
   else {
     printChanges(planned)

@@ -1,0 +1,62 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from '@jest/globals'
+import { runSql } from '../feature-store/workbench.js'
+import { node, onnxModel, tensorInfo } from '../models/onnx-builder.js'
+import { runFeast } from './run-feast.js'
+
+let folder: string
+const feast = (...args: string[]) => runFeast(folder, args)
+
+const DEFINITIONS = (features: string, service: boolean) => `
+import { entity, featureService, featureView, fileSource, Float64, Int64 } from 'feast-node'
+export const user = entity({ name: 'user', joinKey: 'user_id', valueType: Int64 })
+export const spending = featureView({
+  name: 'spending', entities: [user], schema: { ${features} },
+  source: fileSource({ path: 'spending.parquet', timestampField: 'event_timestamp' }),
+})
+${service ? "export const fraud = featureService({ name: 'fraud', features: [spending] })" : ''}
+`
+const define = (features: string, service = true) =>
+  writeFileSync(join(folder, 'features.ts'), DEFINITIONS(features, service))
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'feast-risk-'))
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(
+    join(folder, 'feature_store.yaml'),
+    'project: demo\nregistry: data/registry.db\nonline_store: { type: sqlite, path: data/online.db }\nentity_key_serialization_version: 3\nmodels: {}\n',
+  )
+  await runSql(
+    `COPY (SELECT 1::BIGINT AS user_id, now() AS event_timestamp, 1.5::DOUBLE AS amount, 2.5::DOUBLE AS other) TO '${join(folder, 'spending.parquet')}' (FORMAT parquet)`,
+  )
+  define('amount: Float64, other: Float64')
+  const model = onnxModel({
+    nodes: [node('Sigmoid', ['amount'], ['score'])],
+    inputs: [tensorInfo('amount', 'float32', ['N', 1])],
+    outputs: [tensorInfo('score', 'float32', ['N', 1])],
+  })
+  writeFileSync(join(folder, 'model.onnx'), model)
+  expect(await feast('apply')).toMatchObject({ code: 0 })
+  expect(await feast('models', 'register', 'fraud', 'model.onnx', '-s', 'fraud')).toMatchObject({ code: 0 })
+})
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+it('says which served models read what a plan takes away', async () => {
+  define('other: Float64')
+  // Nobody has approved it: it is not served.
+  expect((await feast('plan', '--prune')).stderr).not.toMatch(/Warning: model/)
+  expect(await feast('models', 'approve', 'fraud', '1', '-m', 'ok', '--deploy')).toMatchObject({ code: 0 })
+  expect((await feast('plan')).stderr).toContain(
+    'Warning: model fraud version 1 (champion) reads spending:amount, about to go',
+  )
+  define('amount: Float64')
+  expect((await feast('plan')).stderr).not.toMatch(/Warning: model/)
+  define('amount: Float64, other: Float64', false)
+  const pruned = await feast('apply', '--prune', '--yes')
+  expect(pruned).toMatchObject({ code: 0 })
+  expect(pruned.stderr).toContain(
+    'Warning: model fraud version 1 (champion) takes the features of fraud, which is about to go',
+  )
+})
