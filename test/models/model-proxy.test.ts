@@ -1,6 +1,8 @@
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from '@jest/globals'
-import { type ModelServer, openModelServer } from './model-server.js'
+import { featureView, fileSource, Float64, Int64, String, UnixTimestamp } from '../../src/index.js'
+import { entityRows, repoOf, rowsOf } from '../feature-store/workbench.js'
+import { driver, type ModelServer, openModelServer } from './model-server.js'
 import { linearModel } from './onnx-builder.js'
 
 const MODELS = `
@@ -40,6 +42,38 @@ it('registered, approved and deployed over HTTP, a version answers at once; what
   const { body } = await predict([1, 2])
   expect([body.version, body.role, scores(body)]).toEqual(['1', 'champion', [0.5, 0.25]])
   expect((await approve(1)).status).toBe(409)
+})
+
+it('what was predicted joins to what became of it, point-in-time', async () => {
+  await server.models.log!.flush()
+  const predictions = featureView({
+    name: 'ranking_predictions',
+    entities: [driver],
+    // The model has a feature of the name of its output.
+    schema: { prediction__score: Float64, version: String },
+    source: fileSource({
+      path: 'data/predictions/model=ranking',
+      timestampField: 'event_timestamp',
+      datePartitionColumn: 'dt',
+    }),
+  })
+  await server.store.apply(repoOf(driver, predictions))
+  const [before, after] = [0n, BigInt(Date.now() + 3_600_000) * 1000n]
+  const job = await server.store.getHistoricalFeatures({
+    entityRows: entityRows(
+      { driver_id: Int64, event_timestamp: UnixTimestamp, label: Int64 },
+      [1n, 2n].flatMap((driver_id) =>
+        [before, after].map((event_timestamp) => ({ driver_id, event_timestamp, label: 1n })),
+      ),
+    ),
+    features: ['ranking_predictions:prediction__score', 'ranking_predictions:version'],
+  })
+  expect((await rowsOf(job)).map((row) => [row['prediction__score'], row['version']])).toEqual([
+    [null, null],
+    [0.5, '1'],
+    [null, null],
+    [0.25, '1'],
+  ])
 })
 
 it('entities keep meeting their version; a tester may choose among those that answer', async () => {

@@ -29,7 +29,7 @@ import { createServerMetrics, type ServerMetrics } from '../../src/server/http/s
 import { Readiness } from '../../src/server/readiness.js'
 import { repoOf, Workbench } from '../feature-store/workbench.js'
 
-const driver = entity({ name: 'driver', joinKey: 'driver_id', valueType: Int64 })
+export const driver = entity({ name: 'driver', joinKey: 'driver_id', valueType: Int64 })
 const stats = featureView({
   name: 'driver_stats',
   entities: [driver],
