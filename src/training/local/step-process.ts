@@ -3,6 +3,7 @@ import { createWriteStream } from 'node:fs'
 import { mkdir, readFile, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { finished } from 'node:stream/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { StateError } from '../asl/state-machine.js'
 
 export interface StepProcess {
@@ -72,9 +73,12 @@ export async function runStepProcess(step: StepProcess): Promise<void> {
   }
 }
 
-/** Ends what a runner that died left at work. */
+/** Ends what a runner that died left at work, and waits until it is gone: what comes next writes to the same folders. */
 export async function endLeftover({ pid, clock }: ProcessMark): Promise<void> {
-  if (clock !== '' && (await startClock(pid)) === clock) endGroup(pid)
+  const isThere = async () => clock !== '' && (await startClock(pid)) === clock
+  if (!(await isThere())) return
+  endGroup(pid)
+  for (const end = Date.now() + PATIENCE_MS + 1000; Date.now() < end && (await isThere()); ) await sleep(20)
 }
 
 function endGroup(pid: number): void {
@@ -91,8 +95,10 @@ function endGroup(pid: number): void {
 
 async function startClock(pid: number): Promise<string> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
-  // After the name in brackets, which may hold anything; start time is field 22.
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
+  // After the name in brackets, which may hold anything, comes the state; start time is field 22.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  // One that has ended and that nobody asked for its exit code does nothing any more.
+  return fields[0] === 'Z' ? '' : (fields[19] ?? '')
 }
 
 const TAIL_BYTES = 2000
