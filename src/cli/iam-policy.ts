@@ -35,6 +35,8 @@ interface Place {
   >
   readonly workgroup: string | undefined
   readonly databases: readonly string[]
+  /** Where the tables of a request are, for its time. */
+  readonly scratchDatabase: string
   readonly prefix: string
   readonly jobRole: readonly string[]
   readonly machineRole: readonly string[]
@@ -52,6 +54,8 @@ function placeOf({ aws, registry, offlineStore, models, training, batchEngine, p
   const logging = (models?.options['logging'] ?? {}) as Readonly<Record<string, unknown>>
   const roleArn = text(training.options['role_arn'])
   const queue = text(batchEngine.options['queue'])
+  const database = text(offlineStore.options['database']) ?? 'default'
+  const scratchDatabase = text(offlineStore.options['scratch_database']) ?? database
   return {
     region: aws.region ?? text(offlineStore.options['region']) ?? ANY_REGION,
     account: roleArn?.split(':')[4] ?? '*',
@@ -64,7 +68,8 @@ function placeOf({ aws, registry, offlineStore, models, training, batchEngine, p
       code: s3(training.options['code_uri']),
     },
     workgroup: text(offlineStore.options['workgroup']),
-    databases: offlineStore.type === 'athena' ? [text(offlineStore.options['database']) ?? 'default'] : [],
+    databases: offlineStore.type === 'athena' ? [...new Set([database, scratchDatabase])] : [],
+    scratchDatabase,
     prefix: text(training.options['name_prefix']) ?? `feast-${project}-`,
     jobRole: [text(training.options['job_role_arn']) ?? roleArn].filter((arn) => arn !== undefined),
     machineRole: roleArn === undefined ? [] : [roleArn],
@@ -246,11 +251,15 @@ function athena(place: Place, data: readonly string[]): readonly Statement[] {
       ]),
       [arn('glue', place, 'catalog'), ...tables],
     ),
-    // Entity rows that are too many for a statement become a table for its time; appended days become partitions.
+    // Entity rows that are too many for a statement become a table for its time.
     allow(
       'TemporaryTables',
-      actions('glue', ['CreateTable', 'DeleteTable', 'BatchCreatePartition', 'CreatePartition']),
-      [arn('glue', place, 'catalog'), ...tables],
+      ['glue:CreateTable', 'glue:DeleteTable'],
+      [
+        arn('glue', place, 'catalog'),
+        arn('glue', place, `database/${place.scratchDatabase}`),
+        arn('glue', place, `table/${place.scratchDatabase}/feast_tmp_*`),
+      ],
     ),
     objects(
       'Staging',
@@ -302,11 +311,9 @@ function objects(sid: string, action: readonly string[], uris: readonly string[]
   return allow(sid, action, [...new Set(resources)])
 }
 
-/** The registry's own object, and what lies with it: leases and journals. */
+/** The registry's own object, and what lies with it: `registry.pb.leases/`, `registry.pb.runs/`. */
 function beside(uris: readonly string[]): readonly string[] {
-  return uris
-    .flatMap((uri) => [uri, uri.replace(/[^/]*$/, '')])
-    .filter((uri) => !/^s3:\/\/[^/]*\/?$/.test(uri))
+  return uris.flatMap((uri) => [uri, `${uri}.*`])
 }
 
 function buckets(sid: string, action: readonly string[], uris: readonly string[]): Statement {

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from '@jest/globals'
 import { type IamRole, iamPolicy } from '../../src/cli/iam-policy.js'
 import { parseRepoConfig } from '../../src/config/repo-config.js'
@@ -5,7 +7,7 @@ import { parseRepoConfig } from '../../src/config/repo-config.js'
 const CONFIG = parseRepoConfig(
   `project: rides
 registry: s3://acme-feast/registry/registry.pb
-offline_store: { type: athena, region: ap-northeast-2, database: feast, workgroup: feast, data_source: AwsDataCatalog, s3_staging_location: s3://acme-feast/staging/ }
+offline_store: { type: athena, region: ap-northeast-2, database: feast, workgroup: feast, data_source: AwsDataCatalog, s3_staging_location: s3://acme-feast/staging/, scratch_database: scratch }
 aws: { region: ap-northeast-2 }
 batch_engine: { type: aws_batch, queue: feast, job_definition: feast }
 training: { type: step_functions, role_arn: "arn:aws:iam::123456789012:role/sfn", job_role_arn: "arn:aws:iam::123456789012:role/jobs", runs_uri: "s3://acme-feast/runs/", code_uri: "s3://acme-feast/code/" }
@@ -57,6 +59,7 @@ describe('feast iam render', () => {
       'arn:aws:s3:::acme-warehouse/features/*',
       'arn:aws:s3:::acme-feast/registry/registry.pb',
       'arn:aws:glue:ap-northeast-2:123456789012:table/feast/*',
+      'arn:aws:glue:ap-northeast-2:123456789012:table/scratch/feast_tmp_*',
     ]) {
       expect(text).toContain(part)
     }
@@ -86,4 +89,12 @@ describe('feast iam render', () => {
       ).toEqual([])
     }
   })
+})
+
+it('the policy of the README is that of its feature_store.yaml', async () => {
+  const readme = readFileSync(fileURLToPath(new URL('../../README.md', import.meta.url)), 'utf8')
+  const section = readme.slice(readme.indexOf('## On AWS'))
+  const fenced = (language: string) => new RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``).exec(section)![1]!
+  const config = await parseRepoConfig(fenced('yaml'), 'feature_store.yaml', '/repo', {})
+  expect(JSON.parse(fenced('json'))).toEqual(iamPolicy('job', config, ['s3://acme-lake/features/']))
 })
