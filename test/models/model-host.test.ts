@@ -105,11 +105,10 @@ describe('a run that does not end', () => {
     expect(others.map(({ outputs }) => outputs.get('score')!.data[0])).toEqual([1, 2, 3])
     await expect(stuck).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' })
     expect((await looping.infer(rounds(2), { timeoutMs: 20_000 })).outputs.get('y')!.data[0]).toBe(2n)
-    expect(host.counts()).toEqual([
-      expect.objectContaining({ model: 'looping', replacements: 1 }),
-      expect.objectContaining({ model: 'linear', replacements: 0 }),
-    ])
-    while (host.counts()[0]!.stuck > 0) await sleep(50)
+    const counts = (name: string) => host.counts().find(({ model }) => model === name)!
+    expect(counts('looping')).toMatchObject({ replacements: 1 })
+    expect(counts('linear')).toMatchObject({ replacements: 0 })
+    while (counts('looping').stuck > 0) await sleep(50)
   })
 
   it('a caller with less time is answered in his; the run goes on', async () => {
