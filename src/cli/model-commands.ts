@@ -155,6 +155,19 @@ export const MODEL_COMMANDS: readonly CommandSpec[] = [
     load: async () => (await registry()).modelUses,
   },
   {
+    name: 'models shadow-report',
+    summary: 'Hold what shadows predicted against what was answered',
+    details:
+      'Reads the prediction log (models.logging): how many rows agree, how far outputs are apart, and how long each version took. Needs models.serve.MODEL.shadow.',
+    args: [model],
+    options: [
+      ['--from <time>', 'from this time on; default: 7 days before the end'],
+      ['--to <time>', 'up to this time; default: now'],
+      json,
+    ],
+    load: async () => (await import('./commands/shadow-report.js')).reportOnShadows,
+  },
+  {
     name: 'models verify',
     summary: 'Hold logs, manifests and ONNX files against their hashes',
     args: [['[model]', 'only this one']],

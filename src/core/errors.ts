@@ -504,6 +504,11 @@ const CATALOGUE = {
     ({ model, why }: { model: string; why: string }) =>
       `A worker of model "${model}" ended while it ran (${why}) and is being replaced; try again.`,
   ),
+  PREDICTIONS_NOT_LOGGED: kind(
+    notFound('FeastError'),
+    ({ model, why }: { model: string; why: string }) =>
+      `No prediction log of model "${model}" to report on: ${why}.`,
+  ),
   MODEL_RUNTIME_MISSING: kind(
     broken,
     ({ why }: { why: string }) =>

@@ -1,16 +1,16 @@
-import { messageOf, feastError, isFeastError } from '../core/errors.js'
+import { feastError, isFeastError, messageOf } from '../core/errors.js'
 import type { Logger } from '../core/logger.js'
+import { compareRows } from './agreement.js'
 import { CanaryWatch } from './canary-watch.js'
 import type { Deployer } from './deployer.js'
 import type { ModelHost } from './model-host.js'
 import type { ModelsConfig } from './models-config.js'
-import { predictionRows, type RowValue } from './output-rows.js'
-import type { PredictAnswer, Predictor, PredictRequest, PredictionRecord } from './predict.js'
+import type { PredictAnswer, PredictionRecord, Predictor, PredictRequest } from './predict.js'
 import type { LoggedPrediction } from './prediction-rows.js'
 import type { ModelRegistry } from './registry/model-registry.js'
 import { SYSTEM } from './registry/plan-change.js'
-import { mergeAnswers, rowsOf } from './share-request.js'
 import { ShadowQueue } from './shadow-queue.js'
+import { mergeAnswers, rowsOf } from './share-request.js'
 import { type Canary, entityKeys, type Route, type Share, shareOut } from './traffic.js'
 
 export interface ProxyOptions {
@@ -28,6 +28,8 @@ export interface ProxyOptions {
 /** A request to the model, whichever version answers. */
 export interface ProxiedRequest extends PredictRequest {
   readonly requestId: string
+  /** Of a share of a request: positions of its rows in the whole. */
+  readonly rows?: readonly number[]
 }
 
 /** Which version got which rows, where there were several. */
@@ -52,14 +54,16 @@ export class ModelProxy {
   readonly #options: ProxyOptions
   readonly #queue = new ShadowQueue()
   readonly #watches = new Map<string, CanaryWatch>()
-  readonly #disagreements = new Map<string, number>()
+  readonly #shadows = new Map<string, ShadowCounts>()
+  readonly #takenOut = new Map<string, number>()
 
   constructor(options: ProxyOptions) {
     this.#options = options
   }
 
-  get counts(): { readonly dropped: number; readonly disagreements: ReadonlyMap<string, number> } {
-    return { dropped: this.#queue.dropped, disagreements: this.#disagreements }
+  get counts(): ProxyCounts {
+    const { dropped, waiting } = this.#queue
+    return { dropped, waiting, shadows: this.#shadows, takenOut: this.#takenOut }
   }
 
   /** @throws what {@link Predictor.predict} throws */
@@ -74,7 +78,11 @@ export class ModelProxy {
     }
     const answers = await Promise.all(
       shares.map((share) =>
-        this.#one(rowsOf({ ...request, version: share.version }, share.rows), share, share.role),
+        this.#one(
+          { ...rowsOf({ ...request, version: share.version }, share.rows), rows: share.rows },
+          share,
+          share.role,
+        ),
       ),
     )
     return { ...mergeAnswers(shares, answers), shares }
@@ -88,7 +96,8 @@ export class ModelProxy {
 
   /** Told by the shadows' predictor. */
   onShadow = (record: PredictionRecord): void => {
-    this.#settle(record, (record.request as ShadowRequest).primary)
+    const { primary } = record.request as ShadowRequest
+    this.#settle({ ...record, at: primary.at }, primary)
   }
 
   close(): void {
@@ -96,6 +105,7 @@ export class ModelProxy {
   }
 
   async #one(request: ProxiedRequest, share: Share | undefined, role: Share['role']): Promise<PredictAnswer> {
+    const at = Date.now()
     const started = performance.now()
     try {
       const answer = await this.#options.predictor.predict(request, role)
@@ -111,6 +121,7 @@ export class ModelProxy {
         version: share?.version,
         role,
         error: messageOf(error),
+        at,
         ms,
       })
       throw error
@@ -138,6 +149,8 @@ export class ModelProxy {
       if (aliases.get(alias)?.version !== Number(version)) return
       const change = { action: 'deploy', version: Number(version), alias, weight: 0, comment: why } as const
       await registry.change(model, change, SYSTEM)
+      const key = `${model}\0${version}`
+      this.#takenOut.set(key, (this.#takenOut.get(key) ?? 0) + 1)
       await deployer.refresh()
     } catch (error) {
       logger.error({ model, version, error: messageOf(error) }, 'canary not taken out')
@@ -171,16 +184,44 @@ export class ModelProxy {
     } catch (error) {
       logger.debug({ model: request.model, version, error: messageOf(error) }, 'shadow failed')
       const ms = performance.now() - started
-      log?.({ kind: 'failed', request, version, role: 'shadow', error: messageOf(error), ms })
+      const { at } = primary
+      log?.({ kind: 'failed', request, version, role: 'shadow', error: messageOf(error), at, ms })
+      this.#count(request.model, version, { failed: matrix.rowCount - matrix.failures.size })
     }
   }
 
   #settle(shadow: PredictionRecord, primary: PredictionRecord): void {
-    this.#options.log?.({ kind: 'answered', record: shadow })
-    if (agrees(primary, shadow)) return
-    const key = `${shadow.model.name}\0${shadow.model.version}`
-    this.#disagreements.set(key, (this.#disagreements.get(key) ?? 0) + 1)
+    this.#options.log?.({ kind: 'answered', record: shadow, primary })
+    this.#count(shadow.model.name, shadow.model.version, compareRows(primary, shadow))
   }
+
+  #count(model: string, version: string, rows: Partial<ShadowCounts>): void {
+    const key = `${model}\0${version}`
+    const before = this.#shadows.get(key) ?? { compared: 0, differing: 0, failed: 0 }
+    this.#shadows.set(key, {
+      compared: before.compared + (rows.compared ?? 0),
+      differing: before.differing + (rows.differing ?? 0),
+      failed: before.failed + (rows.failed ?? 0),
+    })
+  }
+}
+
+/** Since the start. Keys are model and version, apart by a NUL. */
+export interface ProxyCounts {
+  /** Shadow runs that were given up because too many waited. */
+  readonly dropped: number
+  readonly waiting: number
+  readonly shadows: ReadonlyMap<string, ShadowCounts>
+  /** Canaries that were taken out because of their errors or their latency. */
+  readonly takenOut: ReadonlyMap<string, number>
+}
+
+/** Rows that were answered, and what a shadow made of them. */
+export interface ShadowCounts {
+  readonly compared: number
+  /** Of those compared. */
+  readonly differing: number
+  readonly failed: number
 }
 
 interface ShadowRequest extends ProxiedRequest {
@@ -202,32 +243,4 @@ function answering({ model, version }: PredictRequest, { champion, canaries }: R
 
 function keysOf({ entities }: PredictRequest): readonly string[] {
   return entityKeys(entities, Object.values(entities)[0]?.length ?? 0)
-}
-
-/** Labels must be equal; where there are none, numbers within one percent. */
-function agrees(a: PredictionRecord, b: PredictionRecord): boolean {
-  if (a.inference === undefined || b.inference === undefined) return a.inference === b.inference
-  const [left, right] = [a, b].map(({ model, inference, matrix }) =>
-    predictionRows(
-      model.name,
-      model.graph.outputs,
-      inference!.outputs,
-      matrix.rowCount - matrix.failures.size,
-    ),
-  )
-  return left!.every((row, index) => sameRow(row, right![index] ?? {}))
-}
-
-function sameRow(a: Readonly<Record<string, RowValue>>, b: Readonly<Record<string, RowValue>>): boolean {
-  const names = Object.keys(a).filter((name) => Object.hasOwn(b, name))
-  const labels = names.filter((name) => typeof a[name] !== 'number' && typeof a[name] !== 'object')
-  if (labels.length > 0) return labels.every((name) => a[name] === b[name])
-  return names.every((name) => isNear(a[name], b[name]))
-}
-
-function isNear(a: unknown, b: unknown): boolean {
-  if (typeof a === 'number' && typeof b === 'number')
-    return Math.abs(a - b) <= 0.01 * Math.max(Math.abs(a), 1e-6)
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b
-  return Object.keys(a).every((key) => isNear((a as never)[key], (b as never)[key]))
 }

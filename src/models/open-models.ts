@@ -7,9 +7,9 @@ import { modelFileSource, serviceOf } from './model-file.js'
 import { createModelHost, type LoadedModel, type ModelHost } from './model-host.js'
 import { ModelProxy } from './model-proxy.js'
 import { inferenceSettings, type ModelsConfig, modelsConfig, resolveUri } from './models-config.js'
-import { createPredictor, type Predictor } from './predict.js'
+import { createPredictor, type PredictionRecord, type Predictor } from './predict.js'
 import { PredictionLog } from './prediction-log.js'
-import { type LoggedPrediction, loggedRows } from './prediction-rows.js'
+import { type LoggedPrediction, loggedRows, rowCountOf } from './prediction-rows.js'
 import { openModelRegistry } from './registry/index.js'
 import type { ModelRegistry } from './registry/model-registry.js'
 import { verifyModel } from './verify-model.js'
@@ -105,14 +105,24 @@ async function openLog(
   const uri = resolveUri(config.uri, store.config)
   const objects = await openObjectStore(uri, 'models.logging', store.config.aws)
   const log = new PredictionLog({ config, store: objects, uri, logger })
+  const sampled = new WeakSet<PredictionRecord>()
+  const isSampled = ({ record, primary }: Extract<LoggedPrediction, { kind: 'answered' }>) => {
+    if (primary !== undefined) return sampled.has(primary)
+    if (!log.isSampled()) return false
+    sampled.add(record)
+    return true
+  }
   return {
     log,
     tell(logged) {
-      if (logged.kind === 'answered' && !log.isSampled()) return
+      if (logged.kind === 'answered' && !isSampled(logged)) return
       store
         .registry()
         .then((registry) => log.add(loggedRows(logged, registry, store.project)))
-        .catch((error) => logger.error({ error: messageOf(error) }, 'prediction not logged'))
+        .catch((error) => {
+          logger.error({ error: messageOf(error) }, 'prediction not logged')
+          log.lose(rowCountOf(logged))
+        })
     },
     async close() {
       await log.close()

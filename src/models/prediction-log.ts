@@ -17,14 +17,17 @@ export interface PredictionRow {
   /** Microseconds since 1970: when the request came. */
   readonly eventTimestamp: bigint
   readonly requestId: string
-  /** Position in the request. */
+  /** Position in the request. A shadow's row has the request, the position and the time of what it looked at. */
   readonly row: number
   readonly model: string
   readonly version: string
   readonly role: Role
   readonly featureService: string | undefined
   readonly registryVersion: string | undefined
+  /** Of the whole answer; of a shadow, of its run. */
   readonly latencyMicros: number
+  /** In the model. */
+  readonly inferMicros: number | undefined
   readonly error: string | undefined
   /** Inputs that had no value of their own. */
   readonly imputed: readonly string[]
@@ -48,6 +51,7 @@ const FIXED: readonly Field[] = [
   field('feature_service', StringType),
   field('registry_version', StringType),
   field('latency_us', Int64),
+  field('infer_us', Int64),
   field('error', StringType),
   field('imputed', ArrayOf(StringType)),
 ]
@@ -68,7 +72,9 @@ export class PredictionLog {
   #rows: PredictionRow[] = []
   #dropped = 0
   #written = 0
+  /** In a row. */
   #failures = 0
+  #failedWrites = 0
   #flushing: Promise<void> | undefined
   #timer: NodeJS.Timeout
 
@@ -87,8 +93,13 @@ export class PredictionLog {
     this.#timer.unref()
   }
 
-  get counts(): { readonly written: number; readonly dropped: number; readonly waiting: number } {
-    return { written: this.#written, dropped: this.#dropped, waiting: this.#rows.length }
+  get counts(): LogCounts {
+    return {
+      written: this.#written,
+      dropped: this.#dropped,
+      waiting: this.#rows.length,
+      failedWrites: this.#failedWrites,
+    }
   }
 
   /** Whether a request is one of those that are logged; all its rows are or none. */
@@ -104,6 +115,11 @@ export class PredictionLog {
       this.#dropped += over
     }
     if (this.#rows.length >= this.#config.flush_rows) void this.flush()
+  }
+
+  /** Rows that could not be made. */
+  lose(rows: number): void {
+    this.#dropped += rows
   }
 
   /** Writes what there is; what cannot be written now is kept for the next time. Never throws. */
@@ -137,6 +153,7 @@ export class PredictionLog {
 
   #keep(part: readonly PredictionRow[], error: unknown): void {
     this.#failures++
+    this.#failedWrites++
     this.#logger.error({ rows: part.length, error: messageOf(error) }, 'predictions not logged')
     if (this.#failures > MAX_RETRIES) {
       this.#dropped += part.length
@@ -165,6 +182,15 @@ export class PredictionLog {
       await rm(folder, { recursive: true, force: true })
     }
   }
+}
+
+/** Rows since the start, and those in memory now. */
+export interface LogCounts {
+  readonly written: number
+  readonly dropped: number
+  readonly waiting: number
+  /** Files that could not be written, each time that it was tried. */
+  readonly failedWrites: number
 }
 
 /** Rows of one file: of one model and day, and with the same types of values. */
@@ -202,6 +228,8 @@ function fixedCell(row: PredictionRow, name: string): Cell {
       return row.registryVersion ?? null
     case 'latency_us':
       return BigInt(Math.round(row.latencyMicros))
+    case 'infer_us':
+      return row.inferMicros === undefined ? null : BigInt(Math.round(row.inferMicros))
     case 'error':
       return row.error ?? null
     case 'imputed':

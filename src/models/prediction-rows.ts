@@ -20,15 +20,28 @@ import type { Role } from './traffic.js'
 
 /** What the log is told. */
 export type LoggedPrediction =
-  | { readonly kind: 'answered'; readonly record: PredictionRecord }
+  | {
+      readonly kind: 'answered'
+      readonly record: PredictionRecord
+      /** Of a shadow run: what was answered. It is logged when that is, so that the two can be compared. */
+      readonly primary?: PredictionRecord
+    }
   | {
       readonly kind: 'failed'
       readonly request: ProxiedRequest
       readonly version: string | undefined
       readonly role: Role
       readonly error: string
+      /** Milliseconds since 1970: when the request came. */
+      readonly at: number
       readonly ms: number
     }
+
+/** Entity rows of what was predicted, or should have been. */
+export function rowCountOf(logged: LoggedPrediction): number {
+  if (logged.kind === 'answered') return logged.record.matrix.rowCount
+  return Object.values(logged.request.entities)[0]?.length ?? 0
+}
 
 /** A row per entity row: keys, inputs as the model saw them, why a value stood in for another, outputs. */
 export function loggedRows(
@@ -72,6 +85,7 @@ function answeredRows(
       role: record.role as Role,
       featureService: model.manifest.featureService,
       registryVersion: model.manifest.registryVersion,
+      inferMicros: index < 0 ? undefined : inference && inference.runMs * 1000,
       error: matrix.failures.get(row)?.why,
       imputed: [...(imputed?.keys() ?? [])],
       values: distinct([
@@ -85,29 +99,30 @@ function answeredRows(
 }
 
 function failedRows(
-  { request, version, role, error, ms }: Extract<LoggedPrediction, { kind: 'failed' }>,
+  failed: Extract<LoggedPrediction, { kind: 'failed' }>,
   registry: Registry,
   project: string,
 ): readonly PredictionRow[] {
+  const { request, version, role, error, at, ms } = failed
   const keys = keyReaders(request.entities, registry, project)
-  const at = Date.now() - ms
-  return range(Object.values(request.entities)[0]?.length ?? 0).map((row) => ({
+  return range(rowCountOf(failed)).map((row) => ({
     ...fixedOf(request, row, at, ms),
     version: version ?? '',
     role,
     featureService: undefined,
     registryVersion: undefined,
+    inferMicros: undefined,
     error,
     imputed: [],
     values: keys.map((read) => read(row)),
   }))
 }
 
-function fixedOf({ model, requestId }: ProxiedRequest, row: number, at: number, ms: number) {
+function fixedOf({ model, requestId, rows }: ProxiedRequest, row: number, at: number, ms: number) {
   return {
     model,
     requestId: requestId ?? '',
-    row,
+    row: rows?.[row] ?? row,
     eventTimestamp: BigInt(Math.round(at)) * 1000n,
     latencyMicros: ms * 1000,
   }

@@ -14,6 +14,10 @@ export class ShadowQueue {
     return this.#dropped
   }
 
+  get waiting(): number {
+    return this.#waiting.length
+  }
+
   /** @param work must not throw */
   add(work: () => Promise<void>): void {
     if (this.#waiting.length >= MAX_WAITING) {

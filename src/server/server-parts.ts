@@ -48,6 +48,7 @@ export async function openServerParts(store: FeatureStore, log: ServerLog): Prom
   const tracer = await openTracer(store.config.onlineStore?.type ?? 'none')
   const access = await openAccessControl(store, log.logger)
   const models = await modelsOf(store, log.logger)
+  if (models !== undefined) metrics.watchModels(models)
   return {
     store,
     log,

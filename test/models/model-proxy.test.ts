@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from '@jest/globals'
-import { featureView, fileSource, Float64, Int64, String, UnixTimestamp } from '../../src/index.js'
+import { Float64, featureView, fileSource, Int64, String, UnixTimestamp } from '../../src/index.js'
 import { entityRows, repoOf, rowsOf } from '../feature-store/workbench.js'
 import { driver, type ModelServer, openModelServer } from './model-server.js'
 import { linearModel } from './onnx-builder.js'
@@ -100,10 +100,12 @@ it('a shadow looks at the same rows, is logged, and never answers', async () => 
   expect(scores((await predict([1])).body)).toEqual([0.5])
   expect((await predict([1], { 'x-feast-model-version': '3' })).status).toBeGreaterThanOrEqual(400)
   const end = Date.now() + 20_000
-  while (server.models.proxy.counts.disagreements.size === 0 && Date.now() < end) {
+  while (server.models.proxy.counts.shadows.size === 0 && Date.now() < end) {
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
-  expect([...server.models.proxy.counts.disagreements]).toEqual([['ranking\u00003', 1]])
+  expect([...server.models.proxy.counts.shadows]).toEqual([
+    ['ranking\u00003', { compared: 1, differing: 1, failed: 0 }],
+  ])
 })
 
 it('what was predicted is a batch source', async () => {

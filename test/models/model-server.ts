@@ -17,8 +17,8 @@ import {
   String as Text,
   UnixTimestamp,
 } from 'feast-node'
-import { silentLogger } from '../../src/core/logger.js'
 import { field } from '../../src/core/field.js'
+import { silentLogger } from '../../src/core/logger.js'
 import type { FeatureStore } from '../../src/feature-store/feature-store.js'
 import { type Models, openModels } from '../../src/models/open-models.js'
 import { Admission } from '../../src/server/admission.js'
@@ -141,6 +141,7 @@ export async function openModelServer(options: ModelServerOptions = {}): Promise
   const admission = new Admission(options.inFlight ?? 1000)
   const metrics = createServerMetrics(store, admission)
   const models = await openModels(store, silentLogger)
+  metrics.watchModels(models)
   const jobs = new MaterializeJobs({ store, logger: silentLogger, workers: 2 })
   const app = await createApp({
     store,

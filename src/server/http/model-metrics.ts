@@ -4,10 +4,14 @@ import {
   modelLoad,
   modelRequest,
 } from '../../core/diagnostics.js'
-import { Counts, type Family, Histogram, Keyed, type Sample } from './tally.js'
+import type { ShadowCounts } from '../../models/model-proxy.js'
+import type { Models } from '../../models/open-models.js'
+import { Counts, counter, type Family, gauge, Histogram, Keyed, type Sample } from './tally.js'
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
 const ROWS = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000]
+
+type Counting = Pick<Models, 'proxy' | 'log'>
 
 /** What is counted of models. Label values that belong together are one key, apart by NULs. */
 export class ModelTally {
@@ -22,6 +26,12 @@ export class ModelTally {
     infer: new Keyed(() => new Histogram(SECONDS)),
   }
   readonly #rows = new Keyed(() => new Histogram(ROWS))
+  #models: Counting | undefined
+
+  /** What is counted there is told when it is asked for. */
+  watch(models: Counting): void {
+    this.#models = models
+  }
 
   /** @returns how to stop */
   listen(): () => void {
@@ -65,15 +75,10 @@ export class ModelTally {
       samples: () =>
         keyed.entries().flatMap(([key, one]) => one.samples(name, labelsOf(key, ['model', 'version']))),
     })
-    const counter = (name: string, help: string, counts: Counts, labels: readonly string[]): Family => ({
-      name,
-      help,
-      type: 'counter',
-      aggregator: 'sum',
-      samples: () => labelled(counts.samples('key'), labels),
-    })
+    const counted = (name: string, help: string, counts: Counts, labels: readonly string[]): Family =>
+      counter(name, help, () => labelled(counts.samples('key'), labels))
     return [
-      counter(
+      counted(
         'feast_model_requests_total',
         'Requests to models, by the code of their outcome',
         this.#requests,
@@ -84,25 +89,75 @@ export class ModelTally {
       histogram('feast_model_queue_duration_seconds', 'Time of waiting for a worker', this.#parts.queue),
       histogram('feast_model_infer_duration_seconds', 'Time in the model', this.#parts.infer),
       histogram('feast_model_batch_rows', 'Rows of a request', this.#rows),
-      counter('feast_model_imputed_total', 'Values that stood in for missing ones', this.#imputed, [
+      counted('feast_model_imputed_total', 'Values that stood in for missing ones', this.#imputed, [
         'model',
         'feature',
         'reason',
       ]),
-      counter('feast_model_reload_total', 'Versions that were loaded, or failed to', this.#reloads, [
+      counted('feast_model_reload_total', 'Versions that were loaded, or failed to', this.#reloads, [
         'model',
         'result',
       ]),
-      {
-        name: 'feast_model_loaded',
-        help: 'Versions that are loaded',
-        type: 'gauge',
-        aggregator: 'sum',
-        samples: () =>
-          [...this.#loaded].map(([key, value]) => ({ labels: labelsOf(key, ['model', 'version']), value })),
-      },
+      gauge('feast_model_loaded', 'Versions that are loaded', () => byVersion([...this.#loaded])),
+      ...this.#proxyFamilies(),
+      ...this.#logFamilies(),
     ]
   }
+
+  #proxyFamilies(): Family[] {
+    const counts = () => this.#models?.proxy.counts
+    const rows = (of: keyof ShadowCounts) => () =>
+      byVersion([...(counts()?.shadows ?? [])].map(([key, one]) => [key, one[of]]))
+    return [
+      counter(
+        'feast_shadow_compared_total',
+        'Answered rows that a shadow predicted as well',
+        rows('compared'),
+      ),
+      counter(
+        'feast_shadow_disagreement_total',
+        'Rows of which a shadow said something else',
+        rows('differing'),
+      ),
+      counter('feast_shadow_failed_total', 'Answered rows that a shadow could not predict', rows('failed')),
+      counter('feast_shadow_dropped_total', 'Shadow runs given up because too many waited', () =>
+        single(counts()?.dropped),
+      ),
+      gauge('feast_shadow_waiting', 'Shadow runs that wait', () => single(counts()?.waiting)),
+      counter('feast_canary_taken_out_total', 'Canaries taken out for their errors or their latency', () =>
+        byVersion([...(counts()?.takenOut ?? [])]),
+      ),
+    ]
+  }
+
+  #logFamilies(): Family[] {
+    const counts = () => this.#models?.log?.counts
+    return [
+      counter('feast_prediction_log_rows_total', 'Rows written to the prediction log', () =>
+        single(counts()?.written),
+      ),
+      counter('feast_prediction_log_dropped_total', 'Rows that the prediction log lost', () =>
+        single(counts()?.dropped),
+      ),
+      counter(
+        'feast_prediction_log_failed_writes_total',
+        'Files of the prediction log that could not be written, each time it was tried',
+        () => single(counts()?.failedWrites),
+      ),
+      gauge('feast_prediction_log_waiting_rows', 'Rows that are not written yet', () =>
+        single(counts()?.waiting),
+      ),
+    ]
+  }
+}
+
+function byVersion(counts: readonly (readonly [key: string, value: number])[]): Sample[] {
+  return counts.map(([key, value]) => ({ labels: labelsOf(key, ['model', 'version']), value }))
+}
+
+/** None where there is nothing to count. */
+function single(value: number | undefined): Sample[] {
+  return value === undefined ? [] : [{ labels: {}, value }]
 }
 
 function labelled(samples: readonly Sample[], names: readonly string[]): Sample[] {

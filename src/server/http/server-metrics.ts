@@ -17,11 +17,12 @@ import {
   viewMaterialized,
 } from '../../core/diagnostics.js'
 import type { FeatureStore } from '../../feature-store/feature-store.js'
+import type { Models } from '../../models/open-models.js'
 import type { LookupAnswer } from '../../serving/online-serving.js'
 import type { Admission } from '../admission.js'
 import { ModelTally } from './model-metrics.js'
 import { StatusTally } from './status-tally.js'
-import { Counts, type Family, Histogram, Keyed, type Sample } from './tally.js'
+import { Counts, counter, type Family, gauge, Histogram, Keyed, type Sample, type Samples } from './tally.js'
 
 type LookupSize = Pick<LookupAnswer, 'featureCount' | 'viewCount'>
 
@@ -37,6 +38,7 @@ export interface ServerMetrics {
   lookupOf(request: FastifyRequest): LookupSize | undefined
   countPush(pushSource: string, mode: string): void
   watchConnections(protocol: string, count: () => number): void
+  watchModels(models: Models): void
   close(): void
 }
 
@@ -88,6 +90,7 @@ export function createServerMetrics(store: FeatureStore, admission: Admission): 
     lookupOf: (request) => (request as Marked)[LOOKUP],
     countPush: (pushSource, mode) => tally.pushes.add(`${pushSource}\0${mode}`),
     watchConnections: (protocol, count) => connections.set(protocol, count),
+    watchModels: (served) => models.watch(served),
     close() {
       unsubscribe()
       stopModels()
@@ -328,18 +331,8 @@ function storeFamilies(store: FeatureStore, tally: RequestTally): Family[] {
   ]
 }
 
-type Samples = Family['samples']
-
-function counter(name: string, help: string, samples: Samples): Family {
-  return { name, help, type: 'counter', aggregator: 'sum', samples }
-}
-
 function histogram(name: string, help: string, samples: Samples): Family {
   return { name, help, type: 'histogram', aggregator: 'sum', samples }
-}
-
-function gauge(name: string, help: string, samples: Samples): Family {
-  return { name, help, type: 'gauge', aggregator: 'sum', samples }
 }
 
 /** Of what each worker knows by itself. */

@@ -13,7 +13,17 @@ export interface Family {
   readonly type: 'counter' | 'gauge' | 'histogram'
   /** Over workers. */
   readonly aggregator: 'sum' | 'max'
-  samples(): readonly Sample[] | Promise<readonly Sample[]>
+  readonly samples: Samples
+}
+
+export type Samples = () => readonly Sample[] | Promise<readonly Sample[]>
+
+export function counter(name: string, help: string, samples: Samples): Family {
+  return { name, help, type: 'counter', aggregator: 'sum', samples }
+}
+
+export function gauge(name: string, help: string, samples: Samples): Family {
+  return { name, help, type: 'gauge', aggregator: 'sum', samples }
 }
 
 /** Values counted by size: an observation is a few comparisons and two additions. */
