@@ -18,6 +18,8 @@ import { partitionPrefix, tableLocation } from './table-location.js'
 
 /** Partitions that one append may write into: each gets a file. */
 const MAX_PARTITIONS = 400
+/** What Hive calls the partition of rows whose key is null. */
+const NULL_PARTITION = '__HIVE_DEFAULT_PARTITION__'
 
 interface TableColumn {
   readonly name: string
@@ -155,16 +157,19 @@ class AppendTarget {
     const list = values.map((value, index) => `${value} AS p${index}`).join(', ')
     const found: string[][] = []
     for await (const { columns, rowCount } of session.stream(`SELECT DISTINCT ${list} FROM appended`, fields))
-      for (let row = 0; row < rowCount; row++)
-        found.push(columns.map((cells) => String(cells[row] ?? '__HIVE_DEFAULT_PARTITION__')))
+      for (let row = 0; row < rowCount; row++) found.push(columns.map((cells) => String(cells[row])))
     if (found.length <= MAX_PARTITIONS) return found
     throw feastError('INVALID_REQUEST', {
       message: `The rows belong to ${found.length} partitions of table ${this.source.table}; add those of at most ${MAX_PARTITIONS} at a time.`,
     })
   }
 
-  /** As text: given with the rows, or the event time in the partition's format. */
+  /** As text, and never null: given with the rows, or the event time in the partition's format. */
   #keyText(name: string, refs: ReadonlyMap<string, string>): string {
+    return `coalesce(${this.#keyValue(name, refs)}, '${NULL_PARTITION}')`
+  }
+
+  #keyValue(name: string, refs: ReadonlyMap<string, string>): string {
     const ref = refs.get(name)
     if (ref !== undefined) return `${ref}::VARCHAR`
     const { format } = datePartitionsOf(this.source).find(({ column }) => column === name)!

@@ -13,10 +13,19 @@ export function partitionPrefix(
   values: ReadonlyMap<string, string>,
 ): string {
   const keys = (table.PartitionKeys ?? []).map(({ Name: name }) => name!)
-  const template =
-    table.Parameters?.['storage.location.template'] ??
-    `${location}${keys.map((key) => `${key}=\${${key}}`).join('/')}`
-  const filled = template.replace(/\$\{(\w+)\}/g, (token, key: string) => values.get(key) ?? token)
+  const own = table.Parameters?.['storage.location.template']
+  const template = own ?? `${location}${keys.map((key) => `${key}=\${${key}}`).join('/')}`
+  const filled = template.replace(/\$\{(\w+)\}/g, (token, key: string) => {
+    const value = values.get(key)
+    return value === undefined ? token : own === undefined ? folderName(value) : value
+  })
   const end = filled.indexOf('${')
   return end < 0 ? `${filled.replace(/\/+$/, '')}/` : filled.slice(0, end)
+}
+
+/** Hive's rule for values in names of folders (org.apache.hadoop.hive.common.FileUtils). */
+function folderName(value: string): string {
+  return value.replace(/[\p{Cc}"#%'*/:=?\\{[\]^]/gu, (sign) => {
+    return `%${sign.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`
+  })
 }

@@ -123,7 +123,7 @@ class Words {
 
   text(): string {
     if (!this.isText()) throw this.mistake()
-    return this.#words[this.#next++]!.slice(1, -1).replaceAll("''", "'")
+    return this.#words[this.#next++]!.slice(1, -1).replace(/\\(.)|''/g, (_, sign = "'") => sign)
   }
 
   name(): string {
