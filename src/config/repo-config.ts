@@ -20,7 +20,6 @@ export interface RepoConfig {
     readonly path: string
     readonly cacheTtlSeconds: number
     readonly versioning: boolean
-    readonly purgeFeastMetadata: boolean
   }
   /** undefined = `online_store: null`. */
   readonly onlineStore: StoreBlock | undefined
@@ -180,7 +179,7 @@ export async function parseRepoConfig(
       ...Object.fromEntries(OUR_BLOCKS.filter((key) => data[key] != null).map((key) => [key, data[key]])),
       entity_key_serialization_version: entityKeyVersion,
     },
-    warnings: warningsOf(source, entityKeyVersion),
+    warnings: [...warningsOf(source, entityKeyVersion), ...idleKeys(source)],
   }
 }
 
@@ -267,6 +266,29 @@ function warningsOf(source: ConfigFile, entityKeyVersion: 2 | 3): readonly strin
   return warnings
 }
 
+/** Feast's switches that turn on what is not here: taken, so that one file serves both, but not in silence. */
+const IDLE_SWITCHES = [
+  ['registry', 'purge_feast_metadata'],
+  ['feature_server', 'feature_logging'],
+  ['feature_server', 'offline_push_batching_enabled'],
+  ['feature_server', 'mcp_enabled'],
+] as const
+
+function idleKeys(source: ConfigFile): readonly string[] {
+  return IDLE_SWITCHES.flatMap(([path, key]) => {
+    const given = source.data[path]
+    if (typeof given !== 'object' || given === null) return []
+    const value = (given as Raw)[key]
+    const isOn =
+      typeof value === 'object' && value !== null
+        ? (value as Raw)['enabled'] !== false
+        : flag(source, given as Raw, key, path)
+    if (!isOn) return []
+    const at = source.positions.get(`${path}.${key}`)
+    return [`${source.file}${at ? `:${at}` : ''}: ${path}.${key} does nothing here; it is kept for Feast.`]
+  })
+}
+
 function projectName(source: ConfigFile, onlineStore: StoreBlock | undefined): string {
   const name = source.data['project']
   if (name === undefined || name === null || name === '') throw fail(source, 'project', 'a name is required')
@@ -303,7 +325,6 @@ function registryBlock(source: ConfigFile): RepoConfig['registry'] {
     path,
     cacheTtlSeconds: wholeNumber(source, options, 'cache_ttl_seconds', 'registry', 600, 0),
     versioning: flag(source, options, 'enable_online_feature_view_versioning', 'registry'),
-    purgeFeastMetadata: flag(source, options, 'purge_feast_metadata', 'registry'),
     origin: originOf(source, 'registry'),
   }
 }
@@ -314,7 +335,6 @@ function resolvedRegistry(registry: RepoConfig['registry']): Raw {
     ...withoutSecrets(registry.options),
     cache_ttl_seconds: registry.cacheTtlSeconds,
     enable_online_feature_view_versioning: registry.versioning,
-    purge_feast_metadata: registry.purgeFeastMetadata,
   }
 }
 

@@ -151,6 +151,8 @@ export interface PlanRequest extends Omit<MaterializeRequest, 'onPrecomputeProgr
   readonly run?: string
   /** Processes that will load; default: by the size of the result. */
   readonly shards?: number
+  /** The most that the size of the result may ask for. */
+  readonly maxShards?: number
 }
 
 export interface PlanReport {

@@ -63,7 +63,7 @@ export async function planMaterialization(parts: StoreParts, request: PlanReques
     planView(view, lease, request.shards, request.signal),
   )
   await run.journaled.begin()
-  const plan = await planOf(run, request.shards)
+  const plan = await planOf(run, request)
   await run.journal.writePlan(run.id, plan)
   const { shards } = plan
   const files = plan.files.map(({ number: _, ...file }) => file)
@@ -87,23 +87,23 @@ async function planView(
 }
 
 /** All views that are planned, by this call or an earlier one. */
-async function planOf(run: Run, wanted: number | undefined): Promise<Plan> {
+async function planOf(run: Run, { shards: wanted, maxShards }: PlanRequest): Promise<Plan> {
   const names = await run.journal.views(run.id)
   const steps = await Promise.all(names.map((name) => run.journal.view(run.id, name)))
   const views = steps.flatMap(({ planned }) => planned ?? [])
   const files = views
     .flatMap((view) => view.files.map((file, number): PlanFile => ({ ...file, view: view.view, number })))
     .sort((a, b) => b.bytes - a.bytes)
-  const shards = Math.min(files.length, wanted ?? worthStarting(files))
+  const shards = Math.min(files.length, wanted ?? worthStarting(files, maxShards))
   return { run: run.id, project: run.parts.project, shards, views, files }
 }
 
-function worthStarting(files: readonly StagedFile[]): number {
+function worthStarting(files: readonly StagedFile[], most = Number.POSITIVE_INFINITY): number {
   const shares = files.reduce(
     (sum, { rows, bytes }) => sum + (rows === undefined ? bytes / SHARD_BYTES : rows / SHARD_ROWS),
     0,
   )
-  return Math.max(1, Math.ceil(shares))
+  return Math.max(1, Math.min(most, Math.ceil(shares)))
 }
 
 /** Brings the files of a shard online that are not there yet. One that fails does not stop the others. */

@@ -6,6 +6,7 @@ import { feastError } from '../core/errors.js'
 export interface BatchEngine {
   readonly queue: string
   readonly jobDefinition: string
+  /** Children of the array job that loads, unless `plan` is told otherwise. */
   readonly maxShards: number
   readonly schedule: { readonly cron: string; readonly timezone: string } | undefined
   /** Of the EventBridge Scheduler. */

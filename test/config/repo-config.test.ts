@@ -85,7 +85,7 @@ auth: { type: oidc, client_id: c, auth_discovery_url: "http://x" }
 `)
   expect(config).toMatchObject({
     provider: 'aws',
-    registry: { path: 's3://bucket/registry.pb', cacheTtlSeconds: 60, purgeFeastMetadata: false },
+    registry: { path: 's3://bucket/registry.pb', cacheTtlSeconds: 60 },
     onlineStore: { type: 'redis', options: { connection_string: 'localhost:6379', key_ttl_seconds: 604800 } },
     offlineStore: { type: 'athena', options: { region: 'eu-west-1' } },
     entityKeyVersion: 2,
@@ -235,6 +235,15 @@ describe('bad YAML', () => {
     const { warnings } = await parse('project: rides\nonlinestore: redis\n')
     expect(warnings).toEqual([
       'feature_store.yaml:2:1: the key "onlinestore" is not known and was ignored. Did you mean "online_store"?',
+    ])
+  })
+
+  it("warns of Feast's switches for what is not here", async () => {
+    const { warnings } = await parse(
+      'project: rides\nfeature_server:\n  offline_push_batching_enabled: true\n  mcp_enabled: false\n  feature_logging: {enabled: false}\n',
+    )
+    expect(warnings).toEqual([
+      'feature_store.yaml:3:3: feature_server.offline_push_batching_enabled does nothing here; it is kept for Feast.',
     ])
   })
 

@@ -1,9 +1,9 @@
 import { existsSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from '@jest/globals'
-import type { FeatureStore, MaterializeRequest } from '../../src/feature-store/feature-store.js'
+import type { FeatureStore, MaterializeRequest, PlanRequest } from '../../src/feature-store/feature-store.js'
 import { entity, featureView, fileSource, Int64 } from '../../src/index.js'
-import type { PullQuery } from '../../src/offline-stores/offline-store.js'
+import type { PullQuery, StagedFile } from '../../src/offline-stores/offline-store.js'
 import { at, errorOf, online, repoOf, Workbench } from './workbench.js'
 
 const RANGE = {
@@ -62,9 +62,10 @@ function expectNothingLeft(bench: Workbench): void {
   expect(left.flatMap((folder) => filesBelow(bench, folder))).toEqual([])
 }
 
-/** A store whose queries are staged as if they were paid for; tells which it was asked for. */
+/** A store whose queries are staged as if they were paid for; tells which it was asked for. @param rowsTold of each file, whatever is in it */
 async function paying(
   bench: Workbench,
+  rowsTold?: number,
 ): Promise<{ readonly store: FeatureStore; readonly queries: string[] }> {
   const store = await bench.open()
   const offline = await store.offlineStore()
@@ -75,9 +76,11 @@ async function paying(
     pull: (query: PullQuery) => {
       const job = pull(query)
       const stage = job.stage.bind(job)
-      job.stage = (prefix, options) => {
+      job.stage = async (prefix, options) => {
         queries.push(query.source.name)
-        return stage(prefix, { ...options, files: 4 })
+        const staged = await stage(prefix, { ...options, files: 4 })
+        const told = (file: StagedFile) => (rowsTold === undefined ? file : { ...file, rows: rowsTold })
+        return { ...staged, files: staged.files.map(told) }
       }
       return job
     },
@@ -109,6 +112,20 @@ describe('plan, load, commit', () => {
     await expectOnline(store, 'two')
     expect(await intervalsOf(store, 'two')).toEqual([{ start: RANGE.start, end: RANGE.end }])
     expectNothingLeft(bench)
+  })
+
+  it('there are as many shards as the size asks for, up to the most and to the files', async () => {
+    const bench = await prepared()
+    const { store } = await paying(bench, 4_000_000)
+    const shards = async (request: Partial<PlanRequest>) => {
+      const plan = await store.planMaterialization({ ...RANGE, ...request })
+      await store.abandonMaterialization(plan.run)
+      return plan.shards
+    }
+    expect(await shards({})).toBe(4)
+    expect(await shards({ maxShards: 3 })).toBe(3)
+    expect(await shards({ maxShards: 3, shards: 4 })).toBe(4)
+    expect(await shards({ maxShards: 100 })).toBe(4)
   })
 
   it('each step again does nothing twice', async () => {

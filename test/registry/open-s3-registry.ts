@@ -12,7 +12,7 @@ export function openS3Registry(
   options: object = {},
   aws?: AwsSettings,
 ): Promise<RegistryStore> {
-  const cache = { cacheTtlSeconds: 600, versioning: false, purgeFeastMetadata: false }
+  const cache = { cacheTtlSeconds: 600, versioning: false }
   return openRegistryStore(
     { type: 'file', path, options: { ...options }, ...cache },
     { project: 'demo', repoPath: '/', entityKeyVersion: 3, logger: silentLogger, ...(aws && { aws }) },

@@ -1,4 +1,5 @@
 import { writeFile } from 'node:fs/promises'
+import type { RepoConfig } from '../../config/repo-config.js'
 import type { AwsSettings } from '../../core/aws-settings.js'
 import { feastError } from '../../core/errors.js'
 import type {
@@ -49,6 +50,7 @@ export async function plan(
     const store = await context.store()
     const planned = await store.planMaterialization({
       ...request,
+      ...(await batchLimit(store.config)),
       onProgress: progress.update,
       signal: context.signal,
     })
@@ -59,6 +61,13 @@ export async function plan(
     else printPlan(planned)
     if (planned.views.some(({ outcome }) => outcome === 'failed')) process.exitCode = 1
   })
+}
+
+/** Where AWS Batch loads, no more children than it is told to start. */
+async function batchLimit(config: RepoConfig): Promise<{ readonly maxShards?: number }> {
+  if (config.batchEngine.type !== 'aws_batch') return {}
+  const { openBatchEngine } = await import('../../training/batch-engine.js')
+  return { maxShards: (await openBatchEngine(config)).maxShards }
 }
 
 function askedFor(range: readonly [string?, string?], flags: PlanFlags) {

@@ -73,7 +73,6 @@ function registryAt(path: string): RepoConfig['registry'] {
     options: { path },
     cacheTtlSeconds: 0,
     versioning: false,
-    purgeFeastMetadata: false,
     origin: { file: 'the command line', path: 'registry', position: () => undefined },
   }
 }
