@@ -229,7 +229,7 @@ const MOVE: readonly CommandSpec[] = [
     summary: 'Join features to entity rows as they were at each row’s time',
     details:
       'Entity rows: --dataframe, --entities, --sql, or --start-date and --end-date for all that the sources hold. ' +
-      'The result goes to the screen, or to --output.',
+      'The result goes to the screen, to --output or to --table.',
     options: [
       ['-d, --dataframe <json>', 'entity rows as a JSON array of objects'],
       ['--entities <file>', 'entity rows from a Parquet, CSV, JSON or Arrow file'],
@@ -240,7 +240,8 @@ const MOVE: readonly CommandSpec[] = [
       ['--feature-service <name>', 'the features of this feature service'],
       fullNames,
       ['--output <file>', 'write there instead of the screen'],
-      ['--overwrite', 'replace the output file if there is one'],
+      ['--table <name>', 'keep as a table of the offline store (Athena, Trino)'],
+      ['--overwrite', 'replace the output file or the table if there is one'],
       [
         '--format <format>',
         "of the screen (json, csv, table) or of the output (default: by the file's ending)",

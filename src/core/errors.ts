@@ -442,6 +442,13 @@ const CATALOGUE = {
     { http: 409, grpc: 'ALREADY_EXISTS', feast: 'SavedDatasetLocationAlreadyExists', retry: false },
     ({ path }: { path: string }) => `${path} already exists; give another name, or allow overwriting.`,
   ),
+  TABLE_EXISTS: kind(
+    { http: 409, grpc: 'ALREADY_EXISTS', feast: 'SavedDatasetLocationAlreadyExists', retry: false },
+    ({ table, isKept }: { table: string; isKept: boolean }) =>
+      isKept
+        ? `Table ${table} already exists; give another name, or allow overwriting.`
+        : `Table ${table} is there and was not made by saving a result, so it is not replaced; give another name.`,
+  ),
   SCHEMA_MISMATCH: kind(
     invalid,
     ({

@@ -24,8 +24,9 @@ export async function getHistoricalFeatures(
   const registry = await (await parts.registryCache()).get()
   const { versioning } = parts.config.registry
   const { query, onDemand } = planHistorical(request, { registry, project: parts.project, versioning })
-  const job = (await parts.offlineStore()).getHistoricalFeatures(query)
-  return onDemand.length === 0 ? job : onDemandJob(job, onDemand, await parts.transformations())
+  const store = await parts.offlineStore()
+  const job = store.getHistoricalFeatures(query)
+  return onDemand.length === 0 ? job : onDemandJob(job, store, onDemand, await parts.transformations())
 }
 
 export interface HistoricalPlan {

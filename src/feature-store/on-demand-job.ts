@@ -4,7 +4,7 @@ import { type Field, field } from '../core/field.js'
 import type { OnDemandFeatureView, RowFunction } from '../core/on-demand-feature-view.js'
 import type { FeastType } from '../core/value-type.js'
 import { writeBatches } from '../offline-stores/index.js'
-import type { RetrievalJob } from '../offline-stores/offline-store.js'
+import type { OfflineStore, RetrievalJob } from '../offline-stores/offline-store.js'
 import { applyOnDemand, rowFunctionOf } from '../serving/on-demand.js'
 
 /** What an on demand view adds to the rows of a join. */
@@ -21,6 +21,7 @@ export interface OnDemandOutputs {
  */
 export function onDemandJob(
   base: RetrievalJob,
+  store: Pick<OfflineStore, 'save'>,
   onDemand: readonly OnDemandOutputs[],
   transformations: ReadonlyMap<string, RowFunction>,
 ): RetrievalJob {
@@ -43,8 +44,11 @@ export function onDemandJob(
     cost: () => base.cost?.(),
     ...(base.dryRun && { dryRun: () => base.dryRun!() }),
     batches: (signal) => computed(base, steps, signal),
-    persist: async (path, options) =>
-      writeBatches(path, await fields(), computed(base, steps, options?.signal), options),
+    async persist(target, options) {
+      const rows = computed(base, steps, options?.signal)
+      if (typeof target === 'string') return writeBatches(target, await fields(), rows, options)
+      return store.save(target, await fields(), rows, options)
+    },
   }
 }
 

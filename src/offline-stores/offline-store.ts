@@ -14,6 +14,13 @@ export interface OfflineStore {
   pull(query: PullQuery): PullJob
   /** Appends rows; columns are matched by name. @throws SCHEMA_MISMATCH */
   write(source: BatchSource, batches: AsyncIterable<ColumnBatch>): Promise<{ readonly rows: number }>
+  /** {@link RetrievalJob.persist} to a source's place, of rows that passed through this process. */
+  save(
+    target: BatchSource,
+    fields: readonly Field[],
+    batches: AsyncIterable<ColumnBatch>,
+    options?: SaveOptions,
+  ): Promise<{ readonly rows: number }>
   /**
    * URI of a folder that the engine can write to. A store that has one charges for its queries: what they give is
    * staged there, so that a run that died need not pay again. Undefined: queries are free and are streamed.
@@ -41,8 +48,12 @@ export interface RetrievalJob {
   /** The statement that will run, for people. */
   sql(): Promise<string>
   batches(signal?: AbortSignal): AsyncIterable<ColumnBatch>
-  /** Writes the result where and how the path's ending says. @throws FILE_EXISTS unless `overwrite` */
-  persist(path: string, options?: PersistOptions): Promise<{ readonly rows: number }>
+  /**
+   * Keeps the result in a file of this machine, as its ending says, or where a source of the store's own kind has its
+   * rows: a table, or a file. It is put there whole: readers find what was there before, or all of it.
+   * @throws FILE_EXISTS, TABLE_EXISTS unless `overwrite`; TABLE_EXISTS for a table that was not made in this way
+   */
+  persist(target: string | BatchSource, options?: PersistOptions): Promise<{ readonly rows: number }>
   /** What it has cost so far; undefined where the engine does not charge. */
   cost?(): QueryCost | undefined
   /** What running it would read, without running it; absent where the engine does not charge. */
@@ -114,10 +125,14 @@ export interface QueryCost {
   readonly elapsedMs: number
 }
 
-export interface PersistOptions {
-  readonly format?: FileFormat
+export interface SaveOptions {
   readonly overwrite?: boolean
   readonly signal?: AbortSignal
+}
+
+export interface PersistOptions extends SaveOptions {
+  /** Of a file. */
+  readonly format?: FileFormat
 }
 
 export type FileFormat = 'parquet' | 'csv' | 'arrow' | 'json'

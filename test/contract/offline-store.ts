@@ -1,10 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import type { Cell } from '../../src/core/cell.js'
-import type { BatchSource } from '../../src/core/data-source.js'
+import { type BatchSource, requestSource, type UnknownSource } from '../../src/core/data-source.js'
+import { featureView } from '../../src/core/feature-view.js'
 import { type Field, field } from '../../src/core/field.js'
 import { parseInstant } from '../../src/core/instant.js'
+import { onDemandFeatureView } from '../../src/core/on-demand-feature-view.js'
 import {
   ArrayOf,
+  Bool,
   type FeastType,
   Float64,
   Int32,
@@ -14,6 +17,7 @@ import {
   Struct,
   UnixTimestamp,
 } from '../../src/core/value-type.js'
+import { type OnDemandOutputs, onDemandJob } from '../../src/feature-store/on-demand-job.js'
 import type {
   HistoricalQuery,
   HistoricalView,
@@ -33,6 +37,8 @@ export interface OfflineStoreHarness {
     rows: readonly Row[],
     options?: { readonly datePartitionColumn?: string; readonly created?: string },
   ): Promise<BatchSource>
+  /** Where the store can keep a result, as a table or a file of that name; there is nothing yet. */
+  place(name: string): BatchSource
   /** URI of a folder, ending in `/`, where the store may stage results. */
   readonly staging: string
   close(): Promise<void>
@@ -733,6 +739,152 @@ export function offlineStoreContract(name: string, open: () => Promise<OfflineSt
       await harness.store.dropStaged(prefix)
       const nothing = harness.store.pull({ ...PULL, source, end: T - DAY })
       expect((await staged(nothing, 3)).files).toEqual([])
+    })
+
+    let places = 0
+    const newPlace = () => harness.place(`kept_${places++}`)
+    /** All rows and columns of what was kept, by key. */
+    const kept = async (source: BatchSource) => {
+      const columns = (await harness.store.describe(source)).filter(({ name }) => name !== 'event_timestamp')
+      const features = columns.map(({ name, type }) => ({ column: name, name, type }))
+      const all = { ...PULL, joinKeys: [], features, latest: false, timestampColumn: 'event_timestamp' }
+      return byKey(await rowsOf(harness.store.pull({ ...all, source }).batches())).map(
+        ({ __event_timestamp, ...row }) => ({ ...row, event_timestamp: __event_timestamp }),
+      )
+    }
+    const historical = (views: readonly HistoricalView[], rows: readonly Row[], fields = ENTITY) =>
+      harness.store.getHistoricalFeatures({
+        entityRows: { kind: 'batches', fields, batches: once(batchOf(fields, rows)) },
+        eventTimestampColumn: undefined,
+        views,
+        requiredColumns: [],
+        filterByCreatedTimestamp: false,
+      })
+
+    it('keeps a result where it can be read as a source, to the microsecond', async () => {
+      const types = { v: Int64, f: Float64, s: StringType, at: UnixTimestamp, times: ArrayOf(UnixTimestamp) }
+      const columns = Object.entries(types).map(([name, type]) => ({ name, type }))
+      const rows: Row[] = [
+        { k: 1n, ts: T + 123_456n, v: 2n ** 60n, f: -0, s: "it's", at: T + 1n, times: [T + 1n, null] },
+        { k: 2n, ts: T, v: null, f: 1.5, s: '', at: null, times: [] },
+      ]
+      const source = await harness.table([K, TS, ...columns], rows)
+      const features = columns.map(({ name, type }) => ({ column: name, output: name, type }))
+      const fv = { ...(await view([])), source, features }
+      const asked = [at(1n, T + 123_456n), at(2n, T + HOUR), at(3n)]
+      const place = newPlace()
+      expect(await historical([fv], asked).persist(place)).toEqual({ rows: 3 })
+      const expected = await rowsOf(historical([fv], asked).batches())
+      expect(expected.map(({ times }) => times)).toEqual([[T + 1n, null], [], null])
+      expect(await kept(place)).toEqual(expected)
+      // As the source of a view, too.
+      const again = { ...fv, source: place, timestampColumn: 'event_timestamp' }
+      expect(values(await join([again], [at(1n, T + 123_456n), at(1n, T + 123_455n)]))).toEqual([
+        2n ** 60n,
+        null,
+      ])
+    })
+
+    it('does not replace what it kept, unless told; then with other rows and columns', async () => {
+      const fv = await view([{ k: 1n, ts: T, v: 1n }])
+      const place = newPlace()
+      await historical([fv], [at(1n)]).persist(place)
+      await expect(historical([fv], [at(2n)]).persist(place)).rejects.toMatchObject({
+        code: expect.stringMatching(/^(TABLE|FILE)_EXISTS$/),
+      })
+      expect(await kept(place)).toEqual([{ ...at(1n), v: 1n }])
+      const fields = [...ENTITY, field('label', StringType)]
+      const labelled = [{ ...at(1n), label: 'a' }]
+      expect(await historical([fv], labelled, fields).persist(place, { overwrite: true })).toEqual({
+        rows: 1,
+      })
+      expect(await kept(place)).toEqual([{ ...at(1n), label: 'a', v: 1n }])
+      const broken = { ...fv, features: [{ column: 'gone', output: 'gone', type: Int64 }] }
+      await expect(historical([broken], [at(1n)]).persist(place, { overwrite: true })).rejects.toMatchObject({
+        code: 'SOURCE_COLUMN_MISSING',
+      })
+      expect(await kept(place)).toEqual([{ ...at(1n), label: 'a', v: 1n }])
+    })
+
+    it('keeps a pull, a result without rows, and rows that passed through this process', async () => {
+      const source = await harness.table([K, TS, V], [{ k: 1n, ts: T, v: 1n }])
+      const pulledRows = newPlace()
+      expect(await harness.store.pull({ ...PULL, source }).persist(pulledRows)).toEqual({ rows: 1 })
+      const stored = await harness.store.describe(pulledRows)
+      expect(stored.map(({ name }) => name)).toEqual(['k', 'v', '__event_timestamp'])
+      const nothing = newPlace()
+      expect(await historical([await view([])], []).persist(nothing)).toEqual({ rows: 0 })
+      expect(await kept(nothing)).toEqual([])
+      const given = newPlace()
+      const rows = [at(1n), at(2n, T + 1n)]
+      expect(await harness.store.save(given, ENTITY, once(batchOf(ENTITY, rows)))).toEqual({ rows: 2 })
+      expect(await kept(given)).toEqual(rows)
+    })
+
+    it('keeps nothing when aborted, or where it keeps nothing', async () => {
+      const fv = await view([{ k: 1n, ts: T, v: 1n }])
+      const place = newPlace()
+      const aborted = historical([fv], [at(1n)]).persist(place, { signal: AbortSignal.abort() })
+      await expect(aborted).rejects.toMatchObject({ code: 'ABORTED' })
+      await expect(harness.store.describe(place)).rejects.toMatchObject({ code: 'SOURCE_NOT_READABLE' })
+      const elsewhere = {
+        ...place,
+        kind: 'unknownSource',
+        type: 'x',
+        bytes: new Uint8Array(),
+      } as UnknownSource
+      await expect(historical([fv], [at(1n)]).persist(elsewhere)).rejects.toMatchObject({
+        code: 'SOURCE_UNSUPPORTED',
+      })
+    })
+
+    it('on demand features are computed over its rows, and kept with them', async () => {
+      const fv = await view([
+        { k: 1n, ts: T - HOUR, v: 1n },
+        { k: 2n, ts: T, v: null },
+      ])
+      const request = requestSource({ name: 'asked', schema: { extra: Int64 } })
+      const stored = featureView({ name: 'fv', entities: [], schema: { v: Int64 }, source: fv.source })
+      const sum = onDemandFeatureView({
+        name: 'sum',
+        sources: [stored, request],
+        schema: { total: Int64, at_all: Bool },
+        transform: ({ v, extra }) => ({ total: v === null ? null : v + extra!, at_all: v !== null }),
+      })
+      const steps: readonly OnDemandOutputs[] = [
+        {
+          view: sum,
+          inputs: [
+            { name: 'v', column: 'v', type: Int64 },
+            { name: 'extra', column: 'extra', type: Int64 },
+          ],
+          outputs: sum.features.map((feature) => ({ feature, column: feature.name })),
+        },
+      ]
+      const fields = [...ENTITY, field('extra', Int64)]
+      const rows = [1n, 2n, 3n].map((k) => ({ ...at(k), extra: 10n * k }))
+      const job = () => onDemandJob(historical([fv], rows, fields), harness.store, steps, new Map())
+      const expected = [
+        { ...rows[0], v: 1n, total: 11n, at_all: true },
+        { ...rows[1], v: null, total: null, at_all: false },
+        { ...rows[2], v: null, total: null, at_all: false },
+      ]
+      expect(await rowsOf(job().batches())).toEqual(expected)
+      const place = newPlace()
+      expect(await job().persist(place)).toEqual({ rows: 3 })
+      expect(await kept(place)).toEqual(expected)
+      const python = {
+        ...sum,
+        transformation: { language: 'python', mode: 'pandas', text: 'def f(df): …' },
+      } as const
+      expect(() =>
+        onDemandJob(
+          historical([fv], rows, fields),
+          harness.store,
+          [{ ...steps[0]!, view: python }],
+          new Map(),
+        ),
+      ).toThrow(expect.objectContaining({ code: 'PYTHON_TRANSFORMATION' }))
     })
 
     it('stops when aborted', async () => {

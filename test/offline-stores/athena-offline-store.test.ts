@@ -10,6 +10,7 @@ offlineStoreContract('Athena', async () => {
   return {
     store: bench.store,
     staging: 's3://staging/feast/contract/',
+    place: (table) => athenaSource({ table, timestampField: 'event_timestamp' }),
     table: async (columns, rows, options = {}) => {
       const source = options.datePartitionColumn ? { datePartitionColumn: options.datePartitionColumn } : {}
       const partition = options.datePartitionColumn

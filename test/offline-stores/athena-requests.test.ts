@@ -140,6 +140,21 @@ describe('requests to Athena', () => {
     expect(bench.leftovers()).toEqual([])
   })
 
+  it('drops the tables of a request that was aborted', async () => {
+    const bench = await open({ runningMs: 400 })
+    const controller = new AbortController()
+    const running = rowsOf(joinOf(bench, await table(bench), given(600)).batches(controller.signal))
+    const isUnloading = () => {
+      const last = bench.athena.executions.at(-1)
+      return last?.state === 'RUNNING' && last.sql.startsWith('UNLOAD')
+    }
+    while (!isUnloading()) await new Promise((wake) => setTimeout(wake, 10))
+    expect(bench.athena.catalog.tables('scratch')).toHaveLength(1)
+    controller.abort()
+    await expect(running).rejects.toMatchObject({ code: 'ABORTED' })
+    expect(bench.leftovers()).toEqual([])
+  })
+
   it('a staged pull is the same run for another process', async () => {
     const bench = await open()
     const source = await table(bench)

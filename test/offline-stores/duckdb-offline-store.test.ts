@@ -32,6 +32,8 @@ function harness(tables: TableMaker, store: OfflineStore): OfflineStoreHarness {
   return {
     store,
     staging: `${tables.folder}/staged/`,
+    place: (name) =>
+      fileSource({ path: `${tables.folder}/${name}.parquet`, timestampField: 'event_timestamp' }),
     table: async (columns, rows, options = {}) => {
       const stored = columns.map(({ name, type, naive }) => ({
         name,

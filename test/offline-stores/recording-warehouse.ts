@@ -10,6 +10,7 @@ export class RecordingWarehouse implements SqlWarehouse {
   readonly statements: string[] = []
   /** Column types by column, by source. */
   readonly tables = new Map<string, Readonly<Record<string, string>>>()
+  readonly keptTables = undefined as never
   maxStatementBytes = 262_144
 
   constructor(digits: 3 | 6) {
@@ -42,6 +43,9 @@ export class RecordingWarehouse implements SqlWarehouse {
         this.statements.push(sql)
         return 'staged_query'
       },
+      keepQuery: refuse,
+      keepRows: refuse,
+      execute: refuse,
       numbers: async (sql: string) => {
         this.statements.push(sql)
         return [3n, 1_704_888_000_000_000n, 1_704_889_000_000_001n]
@@ -54,11 +58,13 @@ export class RecordingWarehouse implements SqlWarehouse {
     }
   }
 
-  async append(): Promise<never> {
-    throw new Error('this warehouse keeps nothing')
-  }
+  append = refuse
 
   async close(): Promise<void> {}
+}
+
+async function refuse(): Promise<never> {
+  throw new Error('this warehouse keeps nothing')
 }
 
 async function* nothing(): AsyncGenerator<never> {}

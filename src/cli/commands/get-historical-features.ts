@@ -1,6 +1,8 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import type { RepoConfig } from '../../config/repo-config.js'
+import { athenaSource, type BatchSource, trinoSource } from '../../core/data-source.js'
 import { feastError, messageOf } from '../../core/errors.js'
 import { nowMicros, parseInstant } from '../../core/instant.js'
 import type { HistoricalRequest } from '../../feature-store/feature-store.js'
@@ -22,6 +24,7 @@ interface HistoricalFlags {
   readonly featureService?: string
   readonly fullFeatureNames?: boolean
   readonly output?: string
+  readonly table?: string
   readonly overwrite?: boolean
   readonly format?: ScreenFormat | FileFormat
   readonly limit?: number
@@ -43,9 +46,11 @@ export async function getHistoricalFeatures(
     const job = await store.getHistoricalFeatures(requestOf(entityRows, flags))
     if (flags.dryRun) return await showDryRun(job, flags.json ?? false)
     try {
-      await (flags.output
-        ? writeResult(job, flags.output, flags, context.signal)
-        : printResult(job, flags, context.signal))
+      await (flags.table
+        ? keepResult(job, tableOf(flags.table, store.config), flags, context.signal)
+        : flags.output
+          ? writeResult(job, flags.output, flags, context.signal)
+          : printResult(job, flags, context.signal))
     } finally {
       const cost = job.cost?.()
       if (cost) printNotice(costText(cost))
@@ -68,6 +73,9 @@ function checkFlags(flags: HistoricalFlags): void {
   }
   const onScreen = flags.format === undefined || ['json', 'csv', 'table'].includes(flags.format)
   if (!flags.output && !onScreen) throw usageError(`--format ${flags.format} needs --output FILE.`)
+  if (flags.table && (flags.output || flags.format)) {
+    throw usageError('--table keeps the result in the offline store; --output and --format are for files.')
+  }
   if (flags.output && flags.format === 'table') throw usageError('--format table is for the screen only.')
 }
 
@@ -143,4 +151,26 @@ async function writeResult(
   const cost = job.cost?.()
   if (json) printJson({ rows, file: resolve(output), ...(cost && { cost }) })
   else print(`Wrote ${count(rows)} rows to ${output}`)
+}
+
+/** `table`, or with its database or schema and catalog before it. */
+function tableOf(text: string, { offlineStore }: RepoConfig): BatchSource {
+  if (offlineStore.type === 'trino') return trinoSource({ table: text })
+  if (offlineStore.type === 'athena') {
+    const [table, database, dataSource] = text.split('.').reverse()
+    return athenaSource({ table: table!, ...(database && { database }), ...(dataSource && { dataSource }) })
+  }
+  throw usageError(`--table: the offline store ${offlineStore.type} has no tables; take --output FILE.`)
+}
+
+async function keepResult(
+  job: RetrievalJob,
+  target: BatchSource,
+  { table, overwrite, json }: HistoricalFlags,
+  signal: AbortSignal,
+): Promise<void> {
+  const { rows } = await job.persist(target, { signal, overwrite: overwrite ?? false })
+  const cost = job.cost?.()
+  if (json) printJson({ rows, table, ...(cost && { cost }) })
+  else print(`Kept ${count(rows)} rows in table ${table}`)
 }

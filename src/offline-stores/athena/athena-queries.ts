@@ -110,6 +110,18 @@ export class AthenaQueries {
     return { columns, rows: isHeader ? rows.slice(1) : rows }
   }
 
+  /** How many rows a CREATE TABLE AS or an INSERT wrote; undefined where Athena does not say. */
+  async written(queryId: string, signal?: AbortSignal): Promise<number | undefined> {
+    const { GetQueryResultsCommand } = await this.#commands()
+    const input = { QueryExecutionId: queryId, MaxResults: 1 }
+    const page = await this.#call(
+      'reading results',
+      (client) => client.send(new GetQueryResultsCommand(input)),
+      signal,
+    )
+    return page.UpdateCount
+  }
+
   /** undefined: no such table. */
   async table(catalog: string, database: string, name: string): Promise<TableMetadata | undefined> {
     const { GetTableMetadataCommand } = await this.#commands()

@@ -1,14 +1,15 @@
-import { randomBytes } from 'node:crypto'
 import type { AwsSettings } from '../../core/aws-settings.js'
 import type { Logger } from '../../core/logger.js'
 import { openObjectStore } from '../../object-stores/index.js'
 import type { ObjectStore } from '../../object-stores/object-store.js'
+import { keptName } from '../sql/kept-table.js'
+import type { TablePlace } from '../sql/sql-warehouse.js'
+import { stamp } from '../sql/stamped-name.js'
 
 const TABLE_PREFIX = 'feast_tmp_'
-/** What is older belongs to a process that is gone. */
-export const LEFT_AFTER_MS = 24 * 3_600_000
+const KEPT = 'tables/'
 
-/** The folder of S3 that requests use while they run: `<staging>/<project>/`. */
+/** The folder of S3 for what requests need while they run, and for results kept as tables: `<staging>/<project>/`. */
 export class AthenaStaging {
   readonly root: string
   #objects: Promise<ObjectStore> | undefined
@@ -30,6 +31,24 @@ export class AthenaStaging {
   /** A folder of its own for one request; its name tells when it was made. */
   newRequest(): string {
     return `${this.root}requests/${stamp()}/`
+  }
+
+  /** Where the files of a table that results are kept in lie. */
+  kept({ schema, name }: TablePlace): string {
+    return `${this.root}${KEPT}${schema}/${name}/`
+  }
+
+  /** The tables that have such a folder: of all databases, or one place's. */
+  async *keptTables(place?: TablePlace): AsyncGenerator<TablePlace> {
+    const root = `${this.root}${KEPT}`
+    const seen = new Set<string>()
+    const prefix = place === undefined ? root : `${root}${place.schema}/${keptName(place.name)}`
+    for await (const { uri } of (await this.objects()).list(prefix)) {
+      const [schema, name] = uri.slice(root.length).split('/')
+      if (schema === undefined || name === undefined || seen.has(`${schema}/${name}`)) continue
+      seen.add(`${schema}/${name}`)
+      yield { schema, name }
+    }
   }
 
   /** The lines of an object; none when there is none. */
@@ -54,13 +73,3 @@ export function scratchTable(): string {
 }
 
 export const SCRATCH_TABLES = `^${TABLE_PREFIX}[0-9a-z]+_[0-9a-f]+$`
-
-function stamp(): string {
-  return `${Date.now().toString(36)}_${randomBytes(8).toString('hex')}`
-}
-
-/** Milliseconds since 1970 that a name made by {@link stamp} tells; undefined for other names. */
-export function madeAt(name: string): number | undefined {
-  const time = /(?:^|_)([0-9a-z]{8,9})_[0-9a-f]{16}$/.exec(name)?.[1]
-  return time === undefined ? undefined : Number.parseInt(time, 36)
-}

@@ -11,6 +11,7 @@ import type { SqlWarehouse } from '../sql/sql-warehouse.js'
 import { parseTrinoType } from '../sql/trino-types.js'
 import { athenaDialect } from './athena-dialect.js'
 import { type AthenaParts, AthenaSession } from './athena-session.js'
+import { AthenaTables } from './athena-tables.js'
 import { partitionScan } from './partition-scan.js'
 import { CostLedger } from './query-cost.js'
 import { unloadStatement } from './unload-statement.js'
@@ -24,6 +25,7 @@ export class AthenaWarehouse implements SqlWarehouse {
   readonly dialect = athenaDialect
   readonly maxStatementBytes = MAX_STATEMENT_BYTES
   readonly stagingLocation: string
+  readonly keptTables: AthenaTables
   readonly #queries = new Map<string, Promise<SqlRelation>>()
 
   constructor(
@@ -37,6 +39,7 @@ export class AthenaWarehouse implements SqlWarehouse {
     ) => Promise<{ readonly rows: number }>,
   ) {
     this.stagingLocation = parts.staging.root
+    this.keptTables = new AthenaTables(parts, database)
   }
 
   async sourceRelation(source: BatchSource): Promise<SqlRelation> {
@@ -45,7 +48,9 @@ export class AthenaWarehouse implements SqlWarehouse {
     const table = await this.#table(athena)
     // The catalog tells the types of a view as Hive has them, which knows no precision of times.
     if (table.TableType === 'VIRTUAL_VIEW') {
-      return this.#query(`SELECT * FROM ${this.#ref(athena)}`, (why) => unreadable(source, why))
+      // Another view may take its place: what is known of it holds for these columns.
+      const version = JSON.stringify(table.Columns)
+      return this.#query(`SELECT * FROM ${this.#ref(athena)}`, (why) => unreadable(source, why), version)
     }
     return { sql: this.#ref(athena), columns: this.#columns(table), isColumnar: true }
   }
@@ -147,17 +152,18 @@ export class AthenaWarehouse implements SqlWarehouse {
   }
 
   /** A query's columns without running it: it is asked for no rows, and then for the types of none. */
-  #query(sql: string, problem: (why: string) => Error): Promise<SqlRelation> {
+  #query(sql: string, problem: (why: string) => Error, version = ''): Promise<SqlRelation> {
     const text = sql.trim().replace(/;\s*$/, '')
-    const known = this.#queries.get(text)
+    const key = `${text}\n${version}`
+    const known = this.#queries.get(key)
     if (known) return known
     const found = this.#probe(text).catch((error) => {
       throw error?.code === 'QUERY_REFUSED' || error?.code === 'OFFLINE_TABLE_NOT_FOUND'
         ? problem(error.message)
         : error
     })
-    this.#queries.set(text, found)
-    found.catch(() => this.#queries.delete(text))
+    this.#queries.set(key, found)
+    found.catch(() => this.#queries.delete(key))
     return found
   }
 

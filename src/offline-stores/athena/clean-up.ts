@@ -1,12 +1,20 @@
 import type { CleanReport } from '../offline-store.js'
+import { cleanKept } from '../sql/kept-table.js'
+import { isLeft } from '../sql/stamped-name.js'
 import { type AthenaParts, AthenaSession } from './athena-session.js'
-import { LEFT_AFTER_MS, madeAt, SCRATCH_TABLES } from './athena-staging.js'
-import { dropTable } from './hive-ddl.js'
-import { tableLocation } from './table-location.js'
+import { SCRATCH_TABLES } from './athena-staging.js'
+import type { AthenaWarehouse } from './athena-warehouse.js'
 
-/** Removes tables and folders of requests that began so long ago that nobody can be at work on them. */
-export async function cleanUp(parts: AthenaParts, now = Date.now()): Promise<CleanReport> {
-  const tables = await cleanTables(parts, now)
+/**
+ * Removes tables and folders of requests that began so long ago that nobody can be at work on them, and tables that
+ * results were kept in and others have taken the place of.
+ */
+export async function cleanUp(
+  parts: AthenaParts,
+  warehouse: AthenaWarehouse,
+  now = Date.now(),
+): Promise<CleanReport> {
+  const tables = [...(await cleanTables(parts, now)), ...(await cleanKept(warehouse, now))]
   const folders = new Set<string>()
   const { staging } = parts
   const root = `${staging.root}requests/`
@@ -19,25 +27,18 @@ export async function cleanUp(parts: AthenaParts, now = Date.now()): Promise<Cle
 }
 
 async function cleanTables(parts: AthenaParts, now: number): Promise<readonly string[]> {
-  const { queries, scratchDatabase, staging } = parts
+  const { queries, scratchDatabase: schema } = parts
   const dropped: string[] = []
   const session = new AthenaSession(parts, undefined)
   try {
-    for await (const table of queries.tables(scratchDatabase, SCRATCH_TABLES)) {
-      const name = table.Name!
+    for await (const { Name: table } of queries.tables(schema, SCRATCH_TABLES)) {
+      const name = table!
       if (!isLeft(name, now)) continue
-      await session.execute(dropTable(scratchDatabase, name))
-      const location = tableLocation(table)
-      if (location !== undefined) await staging.removeAll(location)
+      await session.drop({ schema, name })
       dropped.push(name)
     }
   } finally {
     await session.close()
   }
   return dropped
-}
-
-function isLeft(name: string, now: number): boolean {
-  const made = madeAt(name)
-  return made !== undefined && now - made > LEFT_AFTER_MS
 }

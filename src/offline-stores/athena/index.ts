@@ -44,7 +44,7 @@ export const athenaOfflineStore: BackendFactory<AthenaConfig, OfflineStore> = {
     )
     return {
       ...warehouseOfflineStore(warehouse, aws),
-      clean: () => cleanUp(parts),
+      clean: () => cleanUp(parts, warehouse),
       // Their columns are named by position.
       async *readStaged({ uri }, fields, signal) {
         const objects = await parts.staging.objects()

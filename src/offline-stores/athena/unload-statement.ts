@@ -1,7 +1,6 @@
 import type { Field } from '../../core/field.js'
-import type { FeastType } from '../../core/value-type.js'
-import { listElementOf } from '../list-element.js'
 import type { SqlDialect } from '../sql/sql-dialect.js'
+import { storable } from '../sql/staged-columns.js'
 import { textLiteral } from '../sql/trino-types.js'
 
 /**
@@ -17,7 +16,7 @@ export function unloadStatement(
 ): string {
   const names = fields.map((_, index) => `c${index}`)
   const columns = fields.map(({ type }, index) => {
-    const value = writable(names[index]!, type, dialect)
+    const value = storable(names[index]!, type, dialect)
     return value === names[index] ? value : `${value} AS ${names[index]}`
   })
   const rows = `SELECT ${columns.join(', ')} FROM (\n${sql}\n) AS q (${names.join(', ')})`
@@ -27,16 +26,4 @@ export function unloadStatement(
 /** Fields as the files name them. */
 export function unloadedFields(fields: readonly Field[]): readonly Field[] {
   return fields.map((field, index) => ({ ...field, name: `c${index}` }))
-}
-
-function writable(expression: string, type: FeastType, dialect: SqlDialect, depth = 0): string {
-  const element = listElementOf(type)
-  if (element) {
-    const name = `u${depth}`
-    const inner = writable(name, element, dialect, depth + 1)
-    return inner === name ? expression : `transform(${expression}, ${name} -> ${inner})`
-  }
-  if (type.valueType !== 'UNIX_TIMESTAMP' && type.valueType !== 'ZONED_TIMESTAMP') return expression
-  const time = dialect.typeFor(type)
-  return dialect.micros(`CAST(${expression} AS ${time.text})`, time)!
 }

@@ -77,6 +77,14 @@ export class DuckDBEngine implements SqlEngine {
     return new DuckDBSession(await this.connect(), signal)
   }
 
+  filePath(target: BatchSource): string {
+    const { path, kind } = sourceFiles(target, this.repoPath)
+    if (kind === 'file' || kind === 'absent') return path
+    throw feastError('INVALID_REQUEST', {
+      message: `Source "${target.name}" is a ${kind} of files; a result is kept in one file.`,
+    })
+  }
+
   async append(source: BatchSource, batches: AsyncIterable<ColumnBatch>): Promise<{ readonly rows: number }> {
     const iterator = batches[Symbol.asyncIterator]()
     const first = await iterator.next()

@@ -23,6 +23,8 @@ export interface SqlEngine {
   ): Promise<SqlRelation>
   /** A place for the steps of one request. When `signal` fires, what runs there ends with ABORTED. */
   open(signal?: AbortSignal): Promise<SqlSession>
+  /** Where a source has its rows on this machine. @throws SOURCE_UNSUPPORTED, INVALID_REQUEST when it is elsewhere */
+  filePath(target: BatchSource): string
   /** @throws SCHEMA_MISMATCH */
   append(source: BatchSource, batches: AsyncIterable<ColumnBatch>): Promise<{ readonly rows: number }>
   close(): Promise<void>

@@ -3,6 +3,7 @@ import type { ColumnBatch } from '../../core/cell.js'
 import type { BatchSource } from '../../core/data-source.js'
 import { type Field, field } from '../../core/field.js'
 import { replaceFile } from '../file-format.js'
+import { writeBatches } from '../index.js'
 import type {
   HistoricalQuery,
   OfflineStore,
@@ -48,6 +49,8 @@ export function sqlOfflineStore(
     getHistoricalFeatures: (query) => historicalJob(engine, query),
     pull: (query) => pullJob(engine, query, partRows, staged),
     write: (source, batches) => engine.append(source, batches),
+    save: (target, fields, batches, options) =>
+      writeBatches(engine.filePath(target), fields, batches, options),
     stagingLocation: undefined,
     readStaged: (file, fields, signal) => staged.read(file, fields, signal),
     dropStaged: (prefix) => staged.drop(prefix),
@@ -230,7 +233,7 @@ function job(engine: SqlEngine, prepare: () => Promise<Prepared>): RetrievalJob 
     fields: async () => (await prepared()).fields,
     sql: async () => (await prepared()).text,
     batches: (signal) => stream(engine, prepared, signal),
-    persist: (path, options) => persist(engine, prepared, path, options),
+    persist: (target, options) => persist(engine, prepared, target, options),
   }
 }
 
@@ -259,9 +262,10 @@ async function* stream(
 async function persist(
   engine: SqlEngine,
   prepared: () => Promise<Prepared>,
-  path: string,
+  target: string | BatchSource,
   options: PersistOptions = {},
 ): Promise<{ readonly rows: number }> {
+  const path = typeof target === 'string' ? target : engine.filePath(target)
   const { fields, select } = await prepared()
   return replaceFile(path, options, async (unfinished, format) => {
     const session = await engine.open(options.signal)

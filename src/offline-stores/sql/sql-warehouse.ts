@@ -4,6 +4,7 @@ import type { Field } from '../../core/field.js'
 import type { QueryCost, SourceScan, StagedResult, StageOptions } from '../offline-store.js'
 import type { SqlDialect, TimeBounds } from './sql-dialect.js'
 import type { SqlRelation } from './sql-engine.js'
+import type { StagedColumn } from './staged-columns.js'
 
 /**
  * An engine elsewhere that is sent whole statements and may charge for what they read. `warehouseOfflineStore` makes an
@@ -36,9 +37,30 @@ export interface SqlWarehouse {
   scanOf?(source: BatchSource, bounds: TimeBounds): Promise<SourceScan>
   /** A statement that is known to read more is not run. */
   readonly maxScanBytes?: number | undefined
+  /** Where results are kept. */
+  readonly keptTables: WarehouseTables
   /** @throws SCHEMA_MISMATCH */
   append(source: BatchSource, batches: AsyncIterable<ColumnBatch>): Promise<{ readonly rows: number }>
   close(): Promise<void>
+}
+
+export interface TablePlace {
+  /** In the warehouse's own catalog. */
+  readonly schema: string
+  readonly name: string
+}
+
+export interface WarehouseTables {
+  /** Of a source's table. @throws SOURCE_UNSUPPORTED; INVALID_REQUEST for a query, or a table of another catalog */
+  placeOf(target: BatchSource): TablePlace
+  /** What statements call it. */
+  ref(place: TablePlace): string
+  /** What stands there, and a view's query; undefined: nothing. */
+  at(place: TablePlace): Promise<{ readonly view?: string } | undefined>
+  /** Removes a table and its rows, if there is one. Never throws: what cannot be removed now is found by `kept`. */
+  drop(place: TablePlace): Promise<void>
+  /** Tables named as `keepTable` names them: for one place, or all. */
+  kept(place?: TablePlace): AsyncIterable<TablePlace>
 }
 
 /** One request. What it stages is gone after {@link close}, whatever happened before. */
@@ -52,6 +74,16 @@ export interface WarehouseSession {
   stageRows(fields: readonly Field[], batches: AsyncIterable<ColumnBatch>): Promise<string>
   /** Runs a query once and keeps its rows. @returns what to write after FROM */
   stageQuery(sql: string): Promise<string>
+  /** Makes a table of a query's rows. @returns how many */
+  keepQuery(table: TablePlace, sql: string): Promise<number>
+  /** Makes a table of rows. @returns how many */
+  keepRows(
+    table: TablePlace,
+    columns: readonly StagedColumn[],
+    batches: AsyncIterable<ColumnBatch>,
+  ): Promise<number>
+  /** A statement that gives no rows. */
+  execute(sql: string): Promise<void>
   /** One row of integers. */
   numbers(sql: string): Promise<readonly (bigint | null)[]>
   stream(statement: StreamedStatement): AsyncIterable<ColumnBatch>

@@ -12,7 +12,7 @@ export function stagedCells(cells: readonly Cell[], type: FeastType): readonly C
   return isTime(type) ? cells.map(microsOf) : cells
 }
 
-function isTime({ valueType }: FeastType): boolean {
+export function isTime({ valueType }: FeastType): boolean {
   return valueType === 'UNIX_TIMESTAMP' || valueType === 'ZONED_TIMESTAMP'
 }
 

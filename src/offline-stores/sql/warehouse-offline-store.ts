@@ -15,6 +15,7 @@ import type {
 } from '../offline-store.js'
 import { StagedFiles } from '../staged-files.js'
 import { type HistoricalPlan, historicalPlan } from './historical-plan.js'
+import { type FillTable, keepTable, keptDialect, keptRows } from './kept-table.js'
 import { allRows, expectedRows, latestRowsInOneScan, skippedRows } from './latest-rows.js'
 import { pulledRows } from './pulled-rows.js'
 import { dryRunOf, refuseWideScans, type SourceRead, Spending } from './scan-cost.js'
@@ -22,6 +23,7 @@ import { sideBySide } from './side-by-side.js'
 import type { SqlDialect, TimeBounds } from './sql-dialect.js'
 import { feastTypeOf } from './sql-type.js'
 import type { SqlWarehouse, WarehouseSession } from './sql-warehouse.js'
+import { stagedColumns } from './staged-columns.js'
 import { type PlacedRows, placeBatches, placeQuery } from './warehouse-entity-rows.js'
 import { joinStatements, ORDINAL, type WarehouseStatement } from './warehouse-statement.js'
 
@@ -33,6 +35,11 @@ export function warehouseOfflineStore(warehouse: SqlWarehouse, aws?: AwsSettings
     getHistoricalFeatures: (query) => historicalJob(warehouse, query),
     pull: (query) => pullJob(warehouse, query, staged),
     write: (source, batches) => warehouse.append(source, batches),
+    save(target, fields, batches, options = {}) {
+      const columns = stagedColumns(fields, warehouse.dialect)
+      const fill: FillTable = (session, table) => session.keepRows(table, columns, batches)
+      return keepTable(warehouse, target, fields, fill, { ...options, spent: new Spending() })
+    },
     stagingLocation: warehouse.stagingLocation,
     readStaged: (file, fields, signal) => staged.read(file, fields, signal),
     dropStaged: (prefix) => staged.drop(prefix),
@@ -49,8 +56,22 @@ async function describe(warehouse: SqlWarehouse, source: BatchSource): Promise<r
 }
 
 function historicalJob(warehouse: SqlWarehouse, query: HistoricalQuery): RetrievalJob {
-  const prepared = once(() => preparedJoin(warehouse, query))
+  const prepared = once(() => preparedJoin(warehouse, query, warehouse.dialect))
   const spent = new Spending()
+  /** Over entity rows that the session holds from now on; none when there are no entity rows. */
+  const statements = async (
+    { plan, given }: PreparedJoin,
+    session: WarehouseSession,
+    signal: AbortSignal | undefined,
+  ) => {
+    const rows = given(signal)
+    const placed = rows
+      ? await placeBatches(rows, plan, session, warehouse.dialect)
+      : await placeQuery(plan, session, warehouse.dialect)
+    if (placed.count === 0) return []
+    await refuseWideScans(warehouse, joinReads(query, placed.span))
+    return statementsOf(warehouse, plan, placed)
+  }
   return {
     cost: () => spent.total,
     ...dryRunOf(warehouse, async () => {
@@ -61,23 +82,34 @@ function historicalJob(warehouse: SqlWarehouse, query: HistoricalQuery): Retriev
         reads: joinReads(query, span),
       }
     }),
-    ...job({
+    ...job(warehouse, spent, {
       fields: async () => (await prepared()).plan.fields,
       sql: async () => statementText(warehouse, (await prepared()).plan),
       async *rows(signal) {
-        const { plan, given } = await prepared()
+        const join = await prepared()
         const session = await warehouse.open(signal)
         try {
-          const rows = given(signal)
-          const placed = rows
-            ? await placeBatches(rows, plan, session, warehouse.dialect)
-            : await placeQuery(plan, session, warehouse.dialect)
-          if (placed.count === 0) return
-          await refuseWideScans(warehouse, joinReads(query, placed.span))
-          yield* joined(statementsOf(warehouse, plan, placed), plan.fields, session)
+          const parts = await statements(join, session, signal)
+          if (parts.length > 0) yield* joined(parts, join.plan.fields, session)
         } finally {
           spent.add(session.cost)
           await session.close()
+        }
+      },
+      async toKeep() {
+        const dialect = keptDialect(warehouse.dialect)
+        const join = await preparedJoin(warehouse, query, dialect)
+        const { fields } = join.plan
+        return {
+          fields,
+          async fill(session, table, signal) {
+            const parts = await statements(join, session, signal)
+            const [part] = parts
+            if (part && parts.length === 1)
+              return session.keepQuery(table, keptRows(part.sql, fields, dialect, 1))
+            const rows = part ? joined(parts, fields, session) : nothing()
+            return session.keepRows(table, stagedColumns(fields, dialect), rows)
+          },
         }
       },
     }),
@@ -127,10 +159,14 @@ interface PreparedJoin {
 
 type EntitySql = Extract<EntityRows, { kind: 'sql' }>
 
-async function preparedJoin(warehouse: SqlWarehouse, query: HistoricalQuery): Promise<PreparedJoin> {
+async function preparedJoin(
+  warehouse: SqlWarehouse,
+  query: HistoricalQuery,
+  dialect: SqlDialect,
+): Promise<PreparedJoin> {
   const { entityRows } = query
   const engine = {
-    dialect: warehouse.dialect,
+    dialect,
     sourceRelation: (source: BatchSource) => warehouse.sourceRelation(source),
     entityRelation: (rows: EntityRows) => warehouse.queryRelation((rows as EntitySql).sql),
   }
@@ -190,11 +226,13 @@ function statementText(warehouse: SqlWarehouse, plan: HistoricalPlan): string {
 }
 
 function pullJob(warehouse: SqlWarehouse, query: PullQuery, staged: StagedFiles): PullJob {
-  const prepared = once(async () => {
-    const { rows, fields } = await pulledRows(warehouse, query)
+  const prepare = async (dialect: SqlDialect) => {
+    const sourceRelation = (source: BatchSource) => warehouse.sourceRelation(source)
+    const { rows, fields } = await pulledRows({ dialect, sourceRelation }, query)
     const statement = query.latest ? latestRowsInOneScan : allRows
-    return { rows, fields, sql: statement(rows, warehouse.dialect) }
-  })
+    return { rows, fields, sql: statement(rows, dialect) }
+  }
+  const prepared = once(() => prepare(warehouse.dialect))
   const spent = new Spending()
   const reads = [{ source: query.source, bounds: { start: query.start, end: query.end } }]
   const counted = async (count: typeof skippedRows, signal: AbortSignal | undefined) => {
@@ -218,10 +256,17 @@ function pullJob(warehouse: SqlWarehouse, query: PullQuery, staged: StagedFiles)
       await session.close()
     }
   }
-  const base = job({
+  const base = job(warehouse, spent, {
     fields: async () => (await prepared()).fields,
     sql: async () => (await prepared()).sql,
     rows,
+    async toKeep() {
+      const dialect = keptDialect(warehouse.dialect)
+      const { sql, fields } = await prepare(dialect)
+      await refuseWideScans(warehouse, reads)
+      const fill: FillTable = (session, table) => session.keepQuery(table, keptRows(sql, fields, dialect))
+      return { fields, fill }
+    },
   })
   return {
     ...base,
@@ -247,17 +292,24 @@ interface Rows {
   fields(): Promise<readonly Field[]>
   sql(): Promise<string>
   rows(signal?: AbortSignal): AsyncIterable<ColumnBatch>
+  toKeep(): Promise<{ readonly fields: readonly Field[]; readonly fill: FillTable }>
 }
 
-function job({ fields, sql, rows }: Rows): RetrievalJob {
+function job(warehouse: SqlWarehouse, spent: Spending, { fields, sql, rows, toKeep }: Rows): RetrievalJob {
   return {
     fields,
     sql,
     batches: rows,
-    persist: async (path: string, options: PersistOptions = {}) =>
-      writeBatches(path, await fields(), rows(options.signal), options),
+    async persist(target: string | BatchSource, options: PersistOptions = {}) {
+      const { signal } = options
+      if (typeof target === 'string') return writeBatches(target, await fields(), rows(signal), options)
+      const kept = await toKeep()
+      return keepTable(warehouse, target, kept.fields, kept.fill, { ...options, spent })
+    },
   }
 }
+
+async function* nothing(): AsyncGenerator<never> {}
 
 function once<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined

@@ -4,9 +4,11 @@ import { z } from 'zod'
 import type { BackendContext, BackendFactory } from '../../core/backend.js'
 import { feastError, messageOf } from '../../core/errors.js'
 import type { OfflineStore } from '../offline-store.js'
+import { cleanKept } from '../sql/kept-table.js'
 import { textLiteral } from '../sql/trino-types.js'
 import { warehouseOfflineStore } from '../sql/warehouse-offline-store.js'
 import { TrinoClient, type TrinoConnection } from './trino-client.js'
+import { TrinoTables } from './trino-tables.js'
 import { TrinoWarehouse } from './trino-warehouse.js'
 
 const auth = z.discriminatedUnion('type', [
@@ -53,13 +55,19 @@ export const trinoOfflineStore: BackendFactory<TrinoConfig, OfflineStore> = {
   config: config as never,
   create: async (block: TrinoConfig, { repoPath, aws, logger }: BackendContext) => {
     const format = block.connector?.file_format
-    const tables = {
+    const own = {
       catalog: block.catalog,
       schema: block.dataset,
       properties: format === undefined ? '' : `format = ${textLiteral(format.toUpperCase())}`,
     }
     const client = new TrinoClient(connection(block, repoPath))
-    return warehouseOfflineStore(new TrinoWarehouse(client, tables, logger), aws)
+    const tables = new TrinoTables(client, own, logger)
+    const warehouse = new TrinoWarehouse(client, tables)
+    const clean = async (now = Date.now()) => ({
+      tables: [...(await tables.cleanScratch(now)), ...(await cleanKept(warehouse, now))],
+      folders: [],
+    })
+    return { ...warehouseOfflineStore(warehouse, aws), clean }
   },
 }
 

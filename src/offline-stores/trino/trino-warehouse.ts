@@ -1,25 +1,17 @@
-import { randomUUID } from 'node:crypto'
 import type { Cell, ColumnBatch } from '../../core/cell.js'
 import type { BatchSource } from '../../core/data-source.js'
 import { feastError, isFeastError, messageOf } from '../../core/errors.js'
 import type { Field } from '../../core/field.js'
-import type { Logger } from '../../core/logger.js'
 import type { SqlRelation } from '../sql/sql-engine.js'
-import type { SqlWarehouse, StreamedStatement, WarehouseSession } from '../sql/sql-warehouse.js'
+import type { SqlWarehouse, StreamedStatement, TablePlace, WarehouseSession } from '../sql/sql-warehouse.js'
+import { type StagedColumn, stagedBatches } from '../sql/staged-columns.js'
 import { trinoDialect } from '../sql/trino-dialect.js'
 import { TrinoJsonRows } from '../sql/trino-json-rows.js'
 import { parseTrinoType, quoted } from '../sql/trino-types.js'
 import { insertion } from './trino-append.js'
 import { cellReader } from './trino-cells.js'
 import { type TrinoClient, type TrinoColumn, TrinoError, type TrinoPage } from './trino-client.js'
-
-export interface TrinoTables {
-  readonly catalog: string
-  /** Where rows are staged, and where tables without a schema in their name are. */
-  readonly schema: string
-  /** Properties of tables made here: `format = 'PARQUET'`; '' = the connector's own. */
-  readonly properties: string
-}
+import type { TrinoTables } from './trino-tables.js'
 
 /** A Trino cluster. */
 export class TrinoWarehouse implements SqlWarehouse {
@@ -30,8 +22,7 @@ export class TrinoWarehouse implements SqlWarehouse {
 
   constructor(
     private readonly client: TrinoClient,
-    private readonly tables: TrinoTables,
-    private readonly logger: Logger,
+    readonly keptTables: TrinoTables,
   ) {}
 
   async sourceRelation(source: BatchSource): Promise<SqlRelation> {
@@ -39,7 +30,8 @@ export class TrinoWarehouse implements SqlWarehouse {
       const type = source.kind === 'unknownSource' ? source.type : TYPES[source.kind]
       throw feastError('SOURCE_UNSUPPORTED', { source: source.name, type, store: 'Trino' })
     }
-    const sql = source.table === '' ? subquery(source.query) : this.#tableName(source.table)
+    const sql =
+      source.table === '' ? subquery(source.query) : this.keptTables.parts(source.table).map(quoted).join('.')
     return this.#described(sql).catch((error) => {
       if (!(error instanceof TrinoError)) throw error
       throw feastError('SOURCE_NOT_READABLE', { source: source.name, why: error.message }, error)
@@ -54,7 +46,7 @@ export class TrinoWarehouse implements SqlWarehouse {
   }
 
   async open(signal?: AbortSignal): Promise<TrinoSession> {
-    return new TrinoSession(this.client, this.tables, this.dialect, this.logger, signal)
+    return new TrinoSession(this.client, this.keptTables, this.dialect, signal)
   }
 
   async append(source: BatchSource, batches: AsyncIterable<ColumnBatch>): Promise<{ readonly rows: number }> {
@@ -84,15 +76,6 @@ export class TrinoWarehouse implements SqlWarehouse {
     const columns = found.map(({ name, type }) => ({ name, ref: quoted(name), type: parseTrinoType(type) }))
     return { sql, foldsCase: true, columns }
   }
-
-  /** `table`, `schema.table` or `catalog.schema.table`; a part with a dot in it stands in double quotes. */
-  #tableName(text: string): string {
-    const parts = [...text.matchAll(/"((?:[^"]|"")*)"|[^."]+/g)].map(
-      ([part, inner]) => inner?.replaceAll('""', '"') ?? part,
-    )
-    const missing = [this.tables.catalog, this.tables.schema].slice(0, Math.max(0, 3 - parts.length))
-    return [...missing, ...parts].map(quoted).join('.')
-  }
 }
 
 const TYPES = { fileSource: 'file source', athenaSource: 'Athena source' } as const
@@ -105,26 +88,60 @@ function subquery(sql: string): string {
 const INSERT_BYTES = 500_000
 
 class TrinoSession implements WarehouseSession {
-  readonly #staged: string[] = []
+  readonly #staged: TablePlace[] = []
 
   constructor(
     private readonly client: TrinoClient,
     private readonly tables: TrinoTables,
     private readonly dialect: ReturnType<typeof trinoDialect>,
-    private readonly logger: Logger,
     private readonly signal: AbortSignal | undefined,
   ) {}
 
   async stageRows(fields: readonly Field[], batches: AsyncIterable<ColumnBatch>): Promise<string> {
-    const table = this.#newTable()
+    const table = this.#newScratch()
+    await this.#makeTable(table, fields, batches)
+    return this.tables.ref(table)
+  }
+
+  async stageQuery(sql: string): Promise<string> {
+    const table = this.#newScratch()
+    await this.keepQuery(table, sql)
+    return this.tables.ref(table)
+  }
+
+  keepQuery(table: TablePlace, sql: string): Promise<number> {
+    return this.update(`CREATE TABLE ${this.tables.ref(table)}${this.tables.properties} AS\n${sql}`)
+  }
+
+  async keepRows(
+    table: TablePlace,
+    columns: readonly StagedColumn[],
+    batches: AsyncIterable<ColumnBatch>,
+  ): Promise<number> {
+    const stored = columns.map((column) => column.stored)
+    return this.#makeTable(table, stored, stagedBatches(batches, columns))
+  }
+
+  async execute(sql: string): Promise<void> {
+    await this.update(sql)
+  }
+
+  /** @returns how many rows it has */
+  async #makeTable(
+    place: TablePlace,
+    fields: readonly Field[],
+    batches: AsyncIterable<ColumnBatch>,
+  ): Promise<number> {
+    const table = this.tables.ref(place)
     const types = fields.map(({ type }) => this.dialect.typeFor(type))
     const columns = fields.map(({ name }, index) => `${quoted(name)} ${types[index]!.text}`)
-    await this.update(`CREATE TABLE ${table} (${columns.join(', ')})${this.#with()}`)
+    await this.update(`CREATE TABLE ${table} (${columns.join(', ')})${this.tables.properties}`)
     const json = new TrinoJsonRows(types, this.dialect)
     const insert = (given: readonly string[]) => this.update(`INSERT INTO ${table}\n${json.query(given)}`)
     let rows: string[] = []
-    let bytes = 0
+    let [bytes, count] = [0, 0]
     for await (const { columns: cells, rowCount } of batches) {
+      count += rowCount
       for (let row = 0; row < rowCount; row++) {
         const text = json.row(cells.map((column) => column[row]))
         rows.push(text)
@@ -136,13 +153,7 @@ class TrinoSession implements WarehouseSession {
       }
     }
     if (rows.length > 0) await insert(rows)
-    return table
-  }
-
-  async stageQuery(sql: string): Promise<string> {
-    const table = this.#newTable()
-    await this.update(`CREATE TABLE ${table}${this.#with()} AS\n${sql}`)
-    return table
+    return count
   }
 
   /** Runs a statement that gives a count of rows, or nothing. */
@@ -179,13 +190,7 @@ class TrinoSession implements WarehouseSession {
 
   /** Drops what was staged, also when the request was aborted. */
   async close(): Promise<void> {
-    for (const table of this.#staged.splice(0)) {
-      try {
-        for await (const _ of this.client.run(`DROP TABLE IF EXISTS ${table}`));
-      } catch (error) {
-        this.logger.warn({ table, why: messageOf(error) }, 'Trino: a staged table is left behind')
-      }
-    }
+    for (const table of this.#staged.splice(0)) await this.tables.drop(table)
   }
 
   async *#pages(sql: string): AsyncGenerator<TrinoPage> {
@@ -204,15 +209,10 @@ class TrinoSession implements WarehouseSession {
     if (this.signal?.aborted) throw feastError('ABORTED', { what: 'The query' })
   }
 
-  #newTable(): string {
-    const name = `feast_entity_${randomUUID().replaceAll('-', '')}`
-    const table = [this.tables.catalog, this.tables.schema, name].map(quoted).join('.')
+  #newScratch(): TablePlace {
+    const table = this.tables.newScratch()
     this.#staged.push(table)
     return table
-  }
-
-  #with(): string {
-    return this.tables.properties === '' ? '' : ` WITH (${this.tables.properties})`
   }
 }
 

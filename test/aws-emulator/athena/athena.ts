@@ -75,18 +75,22 @@ export interface Execution {
   outputFile: string
   manifest: string | undefined
   scannedBytes: number
+  /** Rows that it wrote. */
+  written: number
   columns: readonly ResultColumn[]
   rows: readonly (readonly (string | null)[])[]
   readonly stop: AbortController
 }
 
-/** A query that ends FAILED after it has run, as often as told. */
+/** A query that ends FAILED, after it has run unless told, as often as told. */
 export interface QueryFailure {
   readonly match: RegExp
   readonly times?: number
   readonly reason: string
   readonly category?: number
   readonly retryable?: boolean
+  /** It fails before it has done anything. */
+  readonly early?: boolean
 }
 
 type Input = Readonly<Record<string, unknown>>
@@ -228,6 +232,7 @@ export class EmulatedAthena implements EmulatedService {
       outputFile: `${output}${id}`,
       manifest: undefined,
       scannedBytes: 0,
+      written: 0,
       columns: [],
       rows: [],
       stop: new AbortController(),
@@ -325,10 +330,11 @@ export class EmulatedAthena implements EmulatedService {
       }
       const over = pause(runningMs)
       over.catch(() => undefined)
+      this.#failIfTold(execution, true)
       await this.#run(execution, statement)
       await over
       signal.throwIfAborted()
-      this.#failIfTold(execution)
+      this.#failIfTold(execution, false)
       const { bytesScannedCutoff } = workgroup
       if (bytesScannedCutoff !== undefined && execution.scannedBytes > bytesScannedCutoff) {
         end(execution, 'CANCELLED', 'Query cancelled! : Bytes scanned limit was exceeded')
@@ -342,9 +348,10 @@ export class EmulatedAthena implements EmulatedService {
     }
   }
 
-  #failIfTold(execution: Execution): void {
+  #failIfTold(execution: Execution, isEarly: boolean): void {
     const failure = this.#failures.find(
-      ({ match, times = 1, done }) => done < times && match.test(execution.sql),
+      ({ match, times = 1, done, early = false }) =>
+        early === isEarly && done < times && match.test(execution.sql),
     )
     if (!failure) return
     failure.done++
@@ -379,6 +386,8 @@ export class EmulatedAthena implements EmulatedService {
         })
         return
       }
+      case 'createView':
+        return this.#createView(execution, statement)
       default:
         return this.#define(execution, statement)
     }
@@ -403,12 +412,13 @@ export class EmulatedAthena implements EmulatedService {
     target?: WriteTarget,
   ): Promise<readonly ResultColumn[]> {
     const folder = this.#pathOf(to)
-    const { columns, files } = await this.#engine.write(
+    const { columns, files, rowCount } = await this.#engine.write(
       this.#query(execution, query),
       folder,
       execution.id,
       target,
     )
+    execution.written = rowCount
     execution.manifest = `${execution.output}${execution.id}-manifest.csv`
     this.#put(execution.manifest, files.map((name) => `${withSlash(to)}${name}\n`).join(''))
     this.#put(`${execution.output}${execution.id}.metadata`, '')
@@ -437,6 +447,31 @@ export class EmulatedAthena implements EmulatedService {
       location,
       properties: isFine ? { table_type: 'ICEBERG' } : {},
     })
+  }
+
+  /** A view has the columns that its query has when it is made. */
+  async #createView(
+    execution: Execution,
+    { table, query, replace }: Extract<Statement, { kind: 'createView' }>,
+  ): Promise<void> {
+    const database = table.database ?? execution.database
+    const known = this.catalog.find(database, table.name)
+    if (known && !(replace && known.view !== undefined))
+      throw new AthenaFault(
+        `TABLE_ALREADY_EXISTS: line 1:1: ${known.view === undefined ? 'Table' : 'View'} already exists: 'awsdatacatalog.${database}.${table.name}'`,
+      )
+    const { columns } = await this.#engine.select(this.#query(execution, `SELECT * FROM (${query}) LIMIT 0`))
+    execution.scannedBytes = 0
+    const view = {
+      database,
+      name: table.name,
+      columns: columns.map(({ name, type }) => ({ name, type: hiveText(type) })),
+      partitionKeys: [],
+      location: '',
+      properties: { presto_view: 'true', comment: 'Presto View' },
+      view: query,
+    }
+    this.catalog.create(view, replace)
   }
 
   #define(execution: Execution, statement: Exclude<Statement, { query: string }>): void {
@@ -468,6 +503,18 @@ export class EmulatedAthena implements EmulatedService {
           throw new AthenaFault(
             `FAILED: SemanticException [Error 10001]: Table not found ${statement.table.name}`,
           )
+        break
+      }
+      case 'dropView': {
+        const found = this.catalog.find(statement.table.database ?? execution.database, statement.table.name)
+        if (found?.view !== undefined) this.catalog.drop(found.database, found.name)
+        else if (!statement.ifExists) throw new AthenaFault(`View '${statement.table.name}' does not exist`)
+        break
+      }
+      case 'showCreateView': {
+        const { database, name, view } = this.#table(statement.table, execution)
+        if (view === undefined) throw new AthenaFault(`NOT_SUPPORTED: line 1:1: ${name} is not a view`)
+        texts('Create View', `CREATE VIEW ${database}.${name} AS\n${view}`.split('\n'))
         break
       }
       case 'addPartition': {
@@ -586,7 +633,7 @@ export class EmulatedAthena implements EmulatedService {
         })),
         ResultSetMetadata: { ColumnInfo: execution.columns.map(columnInfo) },
       },
-      UpdateCount: 0,
+      UpdateCount: execution.written,
       ...(next && { NextToken: next }),
     }
   }
@@ -688,13 +735,15 @@ function tableMetadata(table: GlueTable): unknown {
     Name: table.name,
     CreateTime: 0,
     LastAccessTime: 0,
-    TableType: 'EXTERNAL_TABLE',
+    TableType: table.view === undefined ? 'EXTERNAL_TABLE' : 'VIRTUAL_VIEW',
     Columns: columns(table.columns),
     PartitionKeys: columns(table.partitionKeys),
     Parameters: {
-      EXTERNAL: 'TRUE',
-      location: table.location.replace(/\/$/, ''),
-      inputformat: 'org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat',
+      ...(table.view === undefined && {
+        EXTERNAL: 'TRUE',
+        location: table.location.replace(/\/$/, ''),
+        inputformat: 'org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat',
+      }),
       ...table.properties,
     },
   }

@@ -147,7 +147,7 @@ export class DuckDBQueryEngine implements QueryEngine {
 
   async #makeViews(connection: DuckDBConnection, sql: string): Promise<void> {
     const tables = this.catalog.databases.flatMap((database) => this.catalog.tables(database))
-    const named = tables.filter(({ name }) => sql.includes(name))
+    const named = needed(tables, sql)
     const names = new Set(tables.map(viewName))
     for (const gone of [...this.#views].filter((view) => !names.has(view))) {
       await connection.run(`DROP VIEW IF EXISTS ${gone}`)
@@ -164,6 +164,7 @@ export class DuckDBQueryEngine implements QueryEngine {
   }
 
   async #viewOf(connection: DuckDBConnection, table: GlueTable): Promise<string> {
+    if (table.view !== undefined) return trinoToDuckDB(table.view)
     const parts = new Map<string, { readonly values: readonly string[]; readonly files: string[] }>()
     for (const { path, values } of this.catalog.files(table)) {
       const key = JSON.stringify(values)
@@ -252,6 +253,19 @@ function mentions(filters: string, column: string): boolean {
 
 function holdsTime(table: GlueTable, name: string): boolean {
   return table.columns.find((column) => column.name === name)?.type.includes('timestamp') ?? false
+}
+
+/** Tables that a statement names, and those that its views do: each before what needs it. */
+function needed(tables: readonly GlueTable[], sql: string): readonly GlueTable[] {
+  const named = tables.filter(({ name }) => sql.includes(name))
+  const views = named.filter(({ view }) => view !== undefined)
+  const below = views.flatMap(({ view, name }) =>
+    needed(
+      tables.filter((table) => table.name !== name),
+      view!.toLowerCase(),
+    ),
+  )
+  return [...new Set([...below, ...named.filter(({ view }) => view === undefined), ...views])]
 }
 
 function viewName({ database, name }: GlueTable): string {

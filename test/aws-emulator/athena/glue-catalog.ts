@@ -17,6 +17,8 @@ export interface GlueTable {
   /** `s3://bucket/prefix/` */
   readonly location: string
   readonly properties: Readonly<Record<string, string>>
+  /** A view's query. It has no location. */
+  readonly view?: string
   /** Registered ones: location by values. */
   readonly partitions: Map<string, Partition>
 }
@@ -68,10 +70,10 @@ export class GlueCatalog {
   }
 
   /** @throws SCHEMA_NOT_FOUND, and what Glue says of names it cannot hold */
-  create(table: Omit<GlueTable, 'partitions'>): GlueTable {
+  create(table: Omit<GlueTable, 'partitions'>, replace = false): GlueTable {
     const schema = this.#databases.get(table.database.toLowerCase())
     if (!schema) throw new AthenaFault(`SCHEMA_NOT_FOUND: Schema '${table.database}' does not exist`)
-    if (schema.has(table.name.toLowerCase()))
+    if (schema.has(table.name.toLowerCase()) && !replace)
       throw new AthenaFault(
         `FAILED: Execution Error, return code 1 from org.apache.hadoop.hive.ql.exec.DDLTask. AlreadyExistsException(message:Table ${table.name} already exists.)`,
       )
@@ -115,6 +117,7 @@ export class GlueCatalog {
   }
 
   files(table: GlueTable): readonly TableFile[] {
+    if (table.view !== undefined) return []
     if (table.partitionKeys.length === 0) return this.#filesAt(table.location, [])
     if (table.properties['projection.enabled'] === 'true') return this.#projectedFiles(table)
     return [...table.partitions.values()].flatMap(({ values, location }) => this.#filesAt(location, values))

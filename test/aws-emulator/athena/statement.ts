@@ -13,6 +13,14 @@ export type Statement =
       readonly withData: boolean
     }
   | { readonly kind: 'insert'; readonly table: TableName; readonly query: string }
+  | {
+      readonly kind: 'createView'
+      readonly table: TableName
+      readonly query: string
+      readonly replace: boolean
+    }
+  | { readonly kind: 'dropView'; readonly table: TableName; readonly ifExists: boolean }
+  | { readonly kind: 'showCreateView'; readonly table: TableName }
   | HiveStatement
 
 type Options = Readonly<Record<string, string>>
@@ -24,6 +32,8 @@ export function parseStatement(text: string): Statement {
   if (/^unload\b/i.test(sql)) return unload(sql)
   if (/^create\s+table\b/i.test(sql)) return createTableAs(sql)
   if (/^insert\s+into\b/i.test(sql)) return insert(sql)
+  const view = viewStatement(sql)
+  if (view) return view
   const hive = parseHive(sql)
   if (hive) return hive
   throw new AthenaFault('Queries of this type are not supported')
@@ -68,6 +78,20 @@ function insert(sql: string): Statement {
   const head = new RegExp(`^insert\\s+into\\s+(${NAME.source})\\s+`, 'i').exec(sql)
   if (!head) throw new AthenaFault('line 1:13: mismatched input. Expecting a table name')
   return { kind: 'insert', table: nameOf(head[1]!), query: sql.slice(head[0].length).trim() }
+}
+
+function viewStatement(sql: string): Statement | undefined {
+  const head = (text: string) => new RegExp(`^${text}\\s+(${NAME.source})`, 'i').exec(sql)
+  const created = head('create\\s+(or\\s+replace\\s+)?view')
+  if (created) {
+    const query = /^\s+as\s+(.*)$/is.exec(sql.slice(created[0].length))?.[1]
+    if (query === undefined) throw new AthenaFault("line 1:1: mismatched input. Expecting: 'AS'")
+    return { kind: 'createView', table: nameOf(created[2]!), query, replace: created[1] !== undefined }
+  }
+  const dropped = head('drop\\s+view(\\s+if\\s+exists)?')
+  if (dropped) return { kind: 'dropView', table: nameOf(dropped[2]!), ifExists: dropped[1] !== undefined }
+  const shown = head('show\\s+create\\s+view')
+  return shown ? { kind: 'showCreateView', table: nameOf(shown[1]!) } : undefined
 }
 
 function nameOf(text: string): TableName {
