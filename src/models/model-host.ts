@@ -130,6 +130,8 @@ class Host implements ModelHost {
   readonly #models = new Map<string, Versions>()
   readonly #loading = new Map<string, Promise<LoadedModel>>()
   readonly #leaving = new Set<Promise<void>>()
+  /** Of versions that could not be loaded, while a first run that was given up goes on. */
+  readonly #stuck = new Map<string, SessionPool>()
   #isClosed = false
 
   constructor(
@@ -153,7 +155,9 @@ class Host implements ModelHost {
   async #load(source: ModelSource): Promise<LoadedModel> {
     const { name } = source.manifest
     const { version } = source
+    const key = `${name}\0${version}`
     try {
+      this.#refuseStuck(key, name)
       const file = readOnnx(await this.#bytesOf(source), name)
       const { workers, queueLimit, timeoutMs, intraOpThreads } = this.settings
       const pool = await SessionPool.open({
@@ -171,6 +175,7 @@ class Host implements ModelHost {
         if (this.#isClosed) throw feastError('SHUTTING_DOWN', undefined)
       } catch (error) {
         await pool.close()
+        if (pool.stuck > 0) this.#stuck.set(key, pool)
         throw error
       }
       const versions = this.#models.get(name) ?? { active: undefined, entries: new Map() }
@@ -182,6 +187,14 @@ class Host implements ModelHost {
       publish({ model: name, version, outcome: 'failed' })
       throw error
     }
+  }
+
+  /** Each attempt would take more threads for itself. */
+  #refuseStuck(key: string, model: string): void {
+    if ((this.#stuck.get(key)?.stuck ?? 0) > 0) {
+      throw feastError('MODEL_INVALID', { model, why: 'the first run of the last attempt has not ended' })
+    }
+    this.#stuck.delete(key)
   }
 
   async #bytesOf(source: ModelSource): Promise<Uint8Array> {
@@ -320,8 +333,10 @@ async function warmUp(model: LoadedModel, pool: SessionPool): Promise<void> {
   for (let run = 0; run < WARM_UP_RUNS; run++) {
     const runs = Array.from({ length: pool.size }, () => model.infer(feeds, { timeoutMs: WARM_UP_MS }))
     for (const outcome of await Promise.allSettled(runs)) {
-      if (outcome.status === 'rejected' && !isFeastError(outcome.reason, 'MODEL_RUN_FAILED'))
-        throw outcome.reason
+      if (outcome.status === 'fulfilled' || isFeastError(outcome.reason, 'MODEL_RUN_FAILED')) continue
+      if (!isFeastError(outcome.reason, 'DEADLINE_EXCEEDED')) throw outcome.reason
+      const why = `a row of zeros is more than it can be run on in the time it has (models.inference.timeout_ms)`
+      throw feastError('MODEL_INVALID', { model: model.name, why }, outcome.reason)
     }
   }
 }

@@ -21,6 +21,8 @@ export interface ProxyOptions {
   readonly shadows: { readonly host: ModelHost; readonly predictor: Predictor }
   readonly config: Pick<ModelsConfig, 'serve' | 'inference'>
   readonly logger: Logger
+  /** The columns of a request by which a version's entities are told apart, each with the join key it stands for. */
+  readonly keyColumns: (model: string, version: string) => Promise<ReadonlyMap<string, string>>
   /** Told of every answer and shadow run. Must not throw. */
   readonly log: ((prediction: LoggedPrediction) => void) | undefined
 }
@@ -38,7 +40,7 @@ export interface ProxiedAnswer extends PredictAnswer {
 }
 
 /** Codes of what a version does wrong; all others are the caller's, the store's or nobody's fault. */
-const FAULTS = [
+const FAULTS: readonly string[] = [
   'MODEL_RUN_FAILED',
   'MODEL_WORKER_FAILED',
   'DEADLINE_EXCEEDED',
@@ -68,10 +70,13 @@ export class ModelProxy {
 
   /** @throws what {@link Predictor.predict} throws */
   async predict(request: ProxiedRequest): Promise<ProxiedAnswer> {
-    const route = this.#options.deployer.route(request.model)
+    const { deployer } = this.#options
+    const keys = await this.#keysOf(request)
+    // Nothing may come between the route and its use: the version could be gone.
+    const route = deployer.route(request.model)
     if (route === undefined) return this.#one(request, undefined, 'champion')
     const pinned = request.version === undefined ? undefined : answering(request, route)
-    const shares = pinned ?? shareOut(route, keysOf(request))
+    const shares = pinned ?? shareOut(route, keys)
     const [only] = shares
     if (only === undefined || shares.length === 1) {
       return this.#one({ ...request, version: only?.version }, only, only?.role ?? 'champion')
@@ -104,6 +109,15 @@ export class ModelProxy {
     this.#queue.close()
   }
 
+  /** One per row. Without a canary they tell nothing apart. */
+  async #keysOf({ model, version, entities }: ProxiedRequest): Promise<readonly string[]> {
+    const { deployer, keyColumns } = this.#options
+    const rowCount = Object.values(entities)[0]?.length ?? 0
+    const { champion, canaries = [] } = deployer.route(model) ?? {}
+    const tellsApart = champion !== undefined && canaries.length > 0 && version === undefined
+    return entityKeys(tellsApart ? keysOnly(entities, await keyColumns(model, champion)) : {}, rowCount)
+  }
+
   async #one(request: ProxiedRequest, share: Share | undefined, role: Share['role']): Promise<PredictAnswer> {
     const at = Date.now()
     const started = performance.now()
@@ -112,9 +126,9 @@ export class ModelProxy {
       this.#watch(request.model, share, performance.now() - started, false)
       return answer
     } catch (error) {
-      const code = isFeastError(error) ? error.code : 'INTERNAL'
       const ms = performance.now() - started
-      this.#watch(request.model, share, ms, FAULTS.includes(code))
+      const { timeout_ms: limitMs } = this.#options.config.inference
+      if (isFault(error, request, limitMs)) this.#watch(request.model, share, ms, true)
       this.#options.log?.({
         kind: 'failed',
         request,
@@ -241,6 +255,21 @@ function answering({ model, version }: PredictRequest, { champion, canaries }: R
   throw feastError('MODEL_VERSION_NOT_LOADED', { name: model, loaded, version: version! })
 }
 
-function keysOf({ entities }: PredictRequest): readonly string[] {
-  return entityKeys(entities, Object.values(entities)[0]?.length ?? 0)
+/** Nor is it the version's fault when a caller gives it less time than it may take. */
+function isFault(error: unknown, { options }: PredictRequest, limitMs: number): boolean {
+  const code = isFeastError(error) ? error.code : 'INTERNAL'
+  const isHaste = code === 'DEADLINE_EXCEEDED' && (options?.timeoutMs ?? limitMs) < limitMs
+  return FAULTS.includes(code) && !isHaste
+}
+
+/** Request data may stand among the entities and differs from one request to the next. */
+function keysOnly(
+  entities: PredictRequest['entities'],
+  keyColumns: ReadonlyMap<string, string>,
+): PredictRequest['entities'] {
+  const keys = Object.entries(entities).flatMap(([column, values]) => {
+    const key = keyColumns.get(column)
+    return key === undefined ? [] : [[key, values] as const]
+  })
+  return Object.fromEntries(keys)
 }

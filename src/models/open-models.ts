@@ -1,17 +1,20 @@
+import { setImmediate } from 'node:timers/promises'
 import { messageOf } from '../core/errors.js'
 import type { Logger } from '../core/logger.js'
 import type { FeatureStore } from '../feature-store/feature-store.js'
 import { openObjectStore } from '../object-stores/index.js'
+import type { Registry } from '../registry/registry.js'
 import { Deployer } from './deployer.js'
 import { modelFileSource, serviceOf } from './model-file.js'
 import { createModelHost, type LoadedModel, type ModelHost } from './model-host.js'
-import { ModelProxy } from './model-proxy.js'
+import { ModelProxy, type ProxyOptions } from './model-proxy.js'
 import { inferenceSettings, type ModelsConfig, modelsConfig, resolveUri } from './models-config.js'
 import { createPredictor, type PredictionRecord, type Predictor } from './predict.js'
 import { PredictionLog } from './prediction-log.js'
 import { type LoggedPrediction, loggedRows, rowCountOf } from './prediction-rows.js'
 import { openModelRegistry } from './registry/index.js'
 import type { ModelRegistry } from './registry/model-registry.js'
+import { keyColumns, serviceFeatures } from './service-features.js'
 import { verifyModel } from './verify-model.js'
 
 /** Models as one process serves them. */
@@ -56,6 +59,7 @@ export async function openModels(store: FeatureStore, logger: Logger): Promise<M
     config,
     logger,
     predictor,
+    keyColumns: keyColumnsOf(store, host),
     shadows: {
       host: shadowHost,
       predictor: createPredictor({
@@ -90,6 +94,22 @@ export async function openModels(store: FeatureStore, logger: Logger): Promise<M
   }
 }
 
+/** Remembered for as long as the feature registry is the same. */
+function keyColumnsOf(store: FeatureStore, host: ModelHost): ProxyOptions['keyColumns'] {
+  let known: { readonly registry: Registry; readonly columns: Map<string, ReadonlyMap<string, string>> }
+  return async (model, version) => {
+    const { featureService } = host.find(model, version).manifest
+    if (featureService === undefined) return new Map()
+    const registry = await store.registry()
+    if (known?.registry !== registry) known = { registry, columns: new Map() }
+    const columns =
+      known.columns.get(featureService) ??
+      keyColumns(registry, store.project, serviceFeatures(registry, store.project, featureService))
+    known.columns.set(featureService, columns)
+    return columns
+  }
+}
+
 interface OpenLog {
   readonly log: PredictionLog
   readonly tell: (logged: LoggedPrediction) => void
@@ -112,19 +132,25 @@ async function openLog(
     sampled.add(record)
     return true
   }
+  const telling = new Set<Promise<void>>()
   return {
     log,
     tell(logged) {
       if (logged.kind === 'answered' && !isSampled(logged)) return
-      store
+      const told = store
         .registry()
         .then((registry) => log.add(loggedRows(logged, registry, store.project)))
         .catch((error) => {
           logger.error({ error: messageOf(error) }, 'prediction not logged')
           log.lose(rowCountOf(logged))
         })
+        .finally(() => telling.delete(told))
+      telling.add(told)
     },
     async close() {
+      // What was answered last is told of when the answer is on its way.
+      await setImmediate()
+      await Promise.all(telling)
       await log.close()
       await objects.close()
     },

@@ -55,6 +55,19 @@ export function serviceFeatures(registry: Registry, project: string, service: st
   return { service, features, joinKeys: named(joinKeys), requestColumns: named(requestColumns) }
 }
 
+/** Columns that may stand for the join keys of a lookup, as it takes them: by themselves, and by the names of their entities. */
+export function keyColumns(
+  registry: Registry,
+  project: string,
+  { joinKeys }: ServiceFeatures,
+): ReadonlyMap<string, string> {
+  const names = joinKeys.map(({ name }) => name)
+  const byEntity = registry
+    .entities(project)
+    .flatMap(({ name, joinKey }) => (names.includes(joinKey) ? [[name, joinKey] as const] : []))
+  return new Map([...byEntity, ...names.map((name) => [name, name] as const)])
+}
+
 function named(types: ReadonlyMap<string, ValueType>): NamedType[] {
   return [...types].map(([name, type]) => ({ name, type }))
 }

@@ -1,8 +1,10 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from '@jest/globals'
 import { type IamRole, iamPolicy } from '../../src/cli/iam-policy.js'
 import { parseRepoConfig } from '../../src/config/repo-config.js'
+import { emptyFolder, runFeast } from './run-feast.js'
 
 const CONFIG = parseRepoConfig(
   `project: rides
@@ -97,4 +99,24 @@ it('the policy of the README is that of its feature_store.yaml', async () => {
   const fenced = (language: string) => new RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``).exec(section)![1]!
   const config = await parseRepoConfig(fenced('yaml'), 'feature_store.yaml', '/repo', {})
   expect(JSON.parse(fenced('json'))).toEqual(iamPolicy('job', config, ['s3://acme-lake/features/']))
+})
+
+it('feast iam render prints the policy of the feature repo that it stands in', async () => {
+  const folder = emptyFolder()
+  try {
+    const yaml = 'project: rides\nregistry: s3://acme-feast/registry.pb\naws: { region: us-east-1 }\n'
+    writeFileSync(join(folder, 'feature_store.yaml'), yaml)
+    const { code, stdout } = await runFeast(folder, ['iam', 'render', '--role', 'job'])
+    expect(code).toBe(0)
+    const config = await parseRepoConfig(yaml, 'feature_store.yaml', folder, {})
+    expect(JSON.parse(stdout)).toEqual(iamPolicy('job', config, []))
+    expect(stdout).toContain('arn:aws:s3:::acme-feast/registry.pb')
+    expect(await runFeast(folder, ['iam', 'render', '--role', 'root'])).toMatchObject({ code: 2 })
+    expect(await runFeast(folder, ['iam', 'render', '--data', 'lake'])).toMatchObject({
+      stdout: '',
+      stderr: expect.stringContaining('lake'),
+    })
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 })

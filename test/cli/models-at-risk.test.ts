@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from '@jest/globals'
@@ -59,4 +59,44 @@ it('says which served models read what a plan takes away', async () => {
   expect(pruned.stderr).toContain(
     'Warning: model fraud version 1 (champion) takes the features of fraud, which is about to go',
   )
+})
+
+it('says which models read a feature', async () => {
+  define('amount: Float64, other: Float64')
+  expect(await feast('apply')).toMatchObject({ code: 0 })
+  const uses = await feast('models', 'uses', 'spending:amount', '--json')
+  expect(JSON.parse(uses.stdout)).toEqual([
+    {
+      model: 'fraud',
+      version: 1,
+      status: 'approved',
+      aliases: ['champion'],
+      featureService: 'fraud',
+      through: ['amount'],
+    },
+  ])
+  expect((await feast('models', 'uses', 'spending:amount')).stdout).toMatch(
+    /^fraud +1 +approved +champion +fraud +amount$/m,
+  )
+  expect(await feast('models', 'uses', 'spending:other')).toMatchObject({
+    code: 0,
+    stdout: 'No model reads spending:other.\n',
+  })
+  expect(await feast('models', 'uses', 'spending:amounts')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('amounts'),
+  })
+})
+
+it('finds what was changed behind its back', async () => {
+  expect(await feast('models', 'verify')).toMatchObject({
+    code: 0,
+    stdout: '1 model verified: nothing was changed afterwards.\n',
+  })
+  const [artifact] = readdirSync(join(folder, 'data/models/artifacts'))
+  writeFileSync(join(folder, 'data/models/artifacts', artifact!, 'model.onnx'), 'another one')
+  expect(await feast('models', 'verify', 'fraud')).toMatchObject({
+    code: 1,
+    stdout: expect.stringContaining(artifact!),
+  })
 })

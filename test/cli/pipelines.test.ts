@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import validate from 'asl-validator'
 import { trainingBench } from '../training/fixture.js'
 import type { Workbench } from '../feature-store/workbench.js'
 import { runFeast, startFeast } from './run-feast.js'
@@ -82,6 +83,26 @@ describe('feast pipeline', () => {
     expect(readFileSync(count, 'utf8').trim().split('\n')).toHaveLength(2)
   })
 
+  it('stops a run of another process', async () => {
+    const count = join(bench.path, 'count')
+    rmSync(count, { force: true })
+    writeFileSync(`${count}.hang`, '')
+    const child = startFeast(bench.path, ['pipeline', 'run', 'fraud', '--run', 'hanging'], {
+      TRAIN_COUNT: count,
+    })
+    const ended = new Promise((resolve) => child.once('close', resolve))
+    for (let attempt = 0; attempt < 1000 && !existsSync(count); attempt++) await sleep(20)
+    expect(await feast('pipeline', 'stop', 'hanging')).toMatchObject({ code: 0 })
+    expect(await ended).toBe(1)
+    expect(isAlive(Number(readFileSync(count, 'utf8')))).toBe(false)
+    rmSync(`${count}.hang`)
+    expect((await feast('pipeline', 'describe', 'hanging')).stdout).toMatch(/^hanging: stopped/)
+    expect(await feast('pipeline', 'stop', 'hanging')).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/is not running: stopped/),
+    })
+  })
+
   it('says by its exit code what came of it', async () => {
     // The model file of this trainer is none: the gate lets it pass, the registry does not take it.
     const refused = await feast('pipeline', 'run', 'fraud', '--param', 'eta=0.1')
@@ -101,4 +122,35 @@ describe('feast pipeline', () => {
       stderr: expect.stringMatching(/training\.type .* is not step_functions/),
     })
   })
+})
+
+describe('feast pipeline render', () => {
+  // Nobody listens there: what is printed is made without asking anybody.
+  const AWS = `aws: { region: us-east-1, endpoint: "http://127.0.0.1:1" }
+batch_engine: { type: aws_batch, queue: feast, job_definition: feast }
+training:
+  type: step_functions
+  role_arn: arn:aws:iam::123456789012:role/feast
+  runs_uri: s3://acme/runs
+  code_uri: s3://acme/code
+  image: registry.example/train:1
+`
+  it.each(['fraud', 'materialize'])(
+    '%s: a definition that asl-validator takes, the same every time',
+    async (name) => {
+      const yaml = join(bench.path, 'feature_store.yaml')
+      const before = readFileSync(yaml, 'utf8')
+      appendFileSync(yaml, `\n${AWS}`)
+      try {
+        const args = ['pipeline', 'render', name]
+        const [first, second] = [await feast(...args), await feast(...args)]
+        expect(first).toMatchObject({ code: 0, stderr: '' })
+        expect(second.stdout).toBe(first.stdout)
+        const { errors } = validate(JSON.parse(first.stdout), { checkPaths: true, checkArn: true })
+        expect(errors).toEqual([])
+      } finally {
+        writeFileSync(yaml, before)
+      }
+    },
+  )
 })

@@ -1,5 +1,7 @@
-import { afterEach, describe, expect, it } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Worker } from 'node:worker_threads'
 import type { Tensor } from '../../src/core/tensor.js'
 import {
   createModelHost,
@@ -129,6 +131,40 @@ describe('a run that does not end', () => {
     const outcomes = await Promise.allSettled(runs)
     expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'fulfilled', 'rejected'])
     expect(outcomes[3]).toMatchObject({ reason: { code: 'MODEL_OVERLOADED', http: 503, retry: true } })
+  })
+})
+
+describe('a worker that crashes', () => {
+  const workers: Worker[] = []
+  const add = (message: unknown) => workers.push((message as { readonly worker: Worker }).worker)
+  beforeAll(() => {
+    subscribe('worker_threads', add)
+  })
+  afterAll(() => {
+    unsubscribe('worker_threads', add)
+  })
+
+  it('fails the request that it ran alone, is replaced, and harms no other model', async () => {
+    open({ workers: 1 })
+    const other = await host.load(sourceOf('other', '1', linearModel([1])))
+    workers.length = 0
+    const model = await host.load(sourceOf('m', '1', linearModel([2])))
+    const infer = async (of: typeof model, x: number) =>
+      (await of.infer(matrix([x]), { timeoutMs: 20_000 })).outputs.get('score')!.data[0]
+    for (let crash = 1; crash <= 3; crash++) {
+      const [running, waiting] = [infer(model, 1), infer(model, 2)]
+      // Nothing that it knows: an error that nobody catches ends the thread.
+      workers.at(-1)!.postMessage(null)
+      const others = await Promise.all([1, 2, 3].map((x) => infer(other, x)))
+      expect(others).toEqual([1, 2, 3])
+      await expect(running).rejects.toMatchObject({ code: 'MODEL_WORKER_FAILED', http: 503, retry: true })
+      expect(await waiting).toBe(4)
+      expect(await infer(model, 3)).toBe(6)
+      expect(host.counts().map(({ model: name, replacements }) => [name, replacements])).toEqual([
+        ['other', 0],
+        ['m', crash],
+      ])
+    }
   })
 })
 

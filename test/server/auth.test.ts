@@ -1,14 +1,16 @@
 import { createHmac } from 'node:crypto'
 import { connect } from 'node:http2'
-import { fileURLToPath } from 'node:url'
 import * as grpc from '@grpc/grpc-js'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import protobuf from 'protobufjs'
 import {
   type Guarded,
   IdentityProvider,
+  OPEN_ROUTES,
+  OPEN_RPCS,
   openGuarded,
   part,
+  routesOf,
+  rpcs,
   type SigningKey,
   signedToken,
   signingKey,
@@ -30,6 +32,7 @@ beforeAll(async () => {
   await provider.start()
   guarded = await openGuarded({
     auth: `{ type: oidc, auth_discovery_url: "${provider.url}", client_id: feast, audience: ${AUDIENCE}, issuer: "${ISSUER}" }`,
+    withModels: true,
   })
 })
 afterAll(async () => {
@@ -136,48 +139,6 @@ function withOwnKey(): string {
   return signedToken(stranger, claims(), { jwk, jku: 'http://127.0.0.1:1/keys' })
 }
 
-/** Of fastify's own picture of its routes, so that none is forgotten. */
-function routesOf({ app }: Guarded): readonly { readonly method: string; readonly url: string }[] {
-  const above: string[] = []
-  return app
-    .printRoutes({ commonPrefix: false })
-    .split('\n')
-    .flatMap((line) => {
-      const [, indent, path, methods] = /^([│ ]*)[├└]── (\S+)(?: \((.*)\))?/.exec(line) ?? []
-      if (path === undefined) return []
-      const depth = indent!.length / 4
-      above.splice(depth, above.length, path)
-      const url = above.join('')
-      return (methods ?? '').split(', ').flatMap((method) => (method ? [{ method, url }] : []))
-    })
-}
-
-const protos = fileURLToPath(new URL('../../protos/', import.meta.url))
-
-/** Methods of every service that the server knows of. */
-function rpcs(): readonly string[] {
-  const root = new protobuf.Root()
-  root.resolvePath = (_origin, path) => (path.startsWith('google/') ? path : protos + path)
-  root.loadSync([
-    'feast/serving/ServingService.proto',
-    'feast/serving/GrpcServer.proto',
-    'grpc/health/v1/health.proto',
-    'grpc/reflection/v1/reflection.proto',
-    'grpc/reflection/v1alpha/reflection.proto',
-  ])
-  const services: protobuf.Service[] = []
-  const walk = (namespace: protobuf.NamespaceBase): void => {
-    for (const one of namespace.nestedArray) {
-      if (one instanceof protobuf.Service) services.push(one)
-      else if (one instanceof protobuf.Namespace) walk(one)
-    }
-  }
-  walk(root)
-  return services.flatMap((service) =>
-    Object.keys(service.methods).map((method) => `/${service.fullName.slice(1)}/${method}`),
-  )
-}
-
 /** Sends one empty message. @returns the status, or `answered` as soon as an answer begins */
 async function rpcStatus(address: string, path: string, authorization: string | undefined): Promise<string> {
   const session = connect(`http://${address}`)
@@ -204,13 +165,10 @@ async function rpcStatus(address: string, path: string, authorization: string | 
   }
 }
 
-const OPEN_ROUTES = ['GET /health', 'GET /ready', 'GET /openapi.json']
-const OPEN_RPCS = ['Check', 'List', 'Watch'].map((method) => `/grpc.health.v1.Health/${method}`)
-
 describe('without a valid token', () => {
   it.each(BAD)('%s: every route refuses', async (_, why, authorization) => {
     const routes = routesOf(guarded)
-    expect(routes.length).toBeGreaterThan(7)
+    expect(routes.length).toBeGreaterThan(30)
     for (const { method, url } of routes) {
       if (OPEN_ROUTES.includes(`${method} ${url}`)) continue
       const header = authorization()
@@ -218,13 +176,15 @@ describe('without a valid token', () => {
       const response = await guarded.app.inject({ method: method as 'GET', url, headers })
       expect({ method, url, status: response.statusCode }).toEqual({ method, url, status: 401 })
       expect(response.headers['www-authenticate']).toMatch(/^Bearer realm="feast"/)
-      expect(response.json()).toEqual({ detail: expect.stringMatching(why) })
+      // The Open Inference Protocol has a form of its own.
+      const member = /^\/v2\b/.test(url) ? 'error' : 'detail'
+      expect(response.json()).toEqual({ [member]: expect.stringMatching(why) })
     }
   })
 
   it.each(BAD)('%s: every RPC refuses', async (_, _why, authorization) => {
     const paths = rpcs()
-    expect(paths.length).toBeGreaterThan(8)
+    expect(paths.length).toBeGreaterThan(14)
     for (const path of paths) {
       if (OPEN_RPCS.includes(path)) continue
       const status = await rpcStatus(guarded.grpc.address, path, authorization()?.trim())
@@ -243,8 +203,22 @@ describe('without a valid token', () => {
   })
 
   it('paths that do not exist are not told apart', async () => {
-    const { statusCode } = await guarded.app.inject({ method: 'POST', url: '/nope' })
-    expect(statusCode).toBe(401)
+    for (const url of ['/nope', '/v2/nope', '/models/m/nope', '/training-runs/r/nope']) {
+      const { statusCode } = await guarded.app.inject({ method: 'POST', url })
+      expect({ url, statusCode }).toEqual({ url, statusCode: 401 })
+    }
+  })
+
+  it('there is no service beside those that are looked at here', async () => {
+    const client = new BytesClient(guarded.grpc.address)
+    const { statuses } = await client.ask('/grpc.health.v1.Health/List')
+    client.client.close()
+    const services = new Set(rpcs().map((path) => path.split('/')[1]!))
+    expect(
+      Object.keys(statuses as object)
+        .filter(Boolean)
+        .sort(),
+    ).toEqual([...services].sort())
   })
 
   it('the refused do not make us ask the provider again and again', async () => {

@@ -332,7 +332,7 @@ const SOURCES: Readonly<Record<string, string>> = {
 }
 
 /** One row of history for every view, as Parquet files. */
-export async function writeSources({ folder }: Fixture): Promise<void> {
+export async function writeSources({ folder }: Pick<Fixture, 'folder'>): Promise<void> {
   mkdirSync(join(folder, 'data'), { recursive: true })
   const duckdb = await (await DuckDBInstance.create()).connect()
   for (const [name, columns] of Object.entries(SOURCES)) {

@@ -11,7 +11,7 @@ import {
   VARINT,
 } from '../../codec/wire.js'
 import { feastError } from '../../core/errors.js'
-import type { TensorType } from '../../core/tensor.js'
+import { countOf, type TensorType } from '../../core/tensor.js'
 import type { ModelOutput } from '../model-manifest.js'
 
 /** What a file says of its model, read without running anything. */
@@ -128,8 +128,17 @@ function inputOf(info: Uint8Array): OnnxInput {
   if (type.shape === undefined) {
     throw new Refused(`input "${tensor}" has no shape; export the model with the shapes of its inputs`)
   }
+  const count = countOf(type.shape.filter((size) => size > 0))
+  if (count > MAX_ROW_VALUES) {
+    throw new Refused(
+      `input "${tensor}" takes ${count} values a row, and more than ${MAX_ROW_VALUES} are not fed`,
+    )
+  }
   return { tensor, type: elementType(type.element, `input "${tensor}"`), shape: type.shape }
 }
+
+/** Far more than a row of features or an image has; the first run of a version is one of so many zeros. */
+const MAX_ROW_VALUES = 2 ** 24
 
 function outputOf(info: Uint8Array, zipMaps: ReadonlyMap<string, ZipMap>): ModelOutput {
   const tensor = textOf(info, VALUE_INFO.name)

@@ -1,0 +1,58 @@
+import { afterAll, beforeAll, expect, it } from '@jest/globals'
+import { setTimeout as sleep } from 'node:timers/promises'
+import * as grpc from '@grpc/grpc-js'
+import { BytesClient } from '../server/grpc-fixture.js'
+import { encodedInference } from './inference-messages.js'
+import { openInferenceServers } from './inference-servers.js'
+import { linearModel, loopingModel } from './onnx-builder.js'
+
+let servers: Awaited<ReturnType<typeof openInferenceServers>>
+beforeAll(async () => {
+  servers = await openInferenceServers({
+    models: `
+  inference: { workers: 1, queue_limit: 1, timeout_ms: 30000 }
+  files:
+    looping: { path: looping.onnx, feature_service: mixed, inputs: [{ tensor: x, feature: trips }] }
+    linear: { path: linear.onnx, feature_service: numbers }`,
+    files: { 'looping.onnx': loopingModel(), 'linear.onnx': linearModel([1, 0]) },
+  })
+})
+afterAll(() => servers.close())
+
+const tensors = (rounds: number) => ({
+  inputs: [{ name: 'x', datatype: 'INT64', shape: [1, 1], data: [rounds] }],
+})
+/** Enough for a second or more. */
+const LONG = 100_000
+
+it('what finds the queue full is turned away with 503 and Retry-After; other models answer', async () => {
+  const { server, grpcAddress } = servers
+  const client = new BytesClient(grpcAddress)
+  const long = server.post('/v2/models/looping/infer', tensors(LONG))
+  await sleep(50)
+  const waits = server.post('/v2/models/looping/infer', tensors(2))
+  await sleep(20)
+  const message = encodedInference('ModelInferRequest', {
+    model_name: 'looping',
+    inputs: [{ name: 'x', datatype: 'INT64', shape: [1, 1], contents: { int64_contents: [1] } }],
+  })
+  const [tensor, predicted, called, other] = await Promise.all([
+    server.post('/v2/models/looping/infer', tensors(1)),
+    server.post('/predict', { model: 'looping', entities: { driver_id: [1] }, overrides: { trips: [1] } }),
+    client.unary('/inference.GRPCInferenceService/ModelInfer', message),
+    server.post('/predict', { model: 'linear', entities: { driver_id: [1] } }),
+  ])
+  client.close()
+  for (const { status, headers, text } of [tensor, predicted]) {
+    expect([status, headers['retry-after'], headers['feast-error-code']]).toEqual([
+      503,
+      '1',
+      'MODEL_OVERLOADED',
+    ])
+    expect(text).toContain('try again shortly')
+  }
+  expect(grpc.status[called.code]).toBe('UNAVAILABLE')
+  expect(other.body.predictions).toEqual([{ score: 0.5 }])
+  expect((await long).body.outputs[0].data).toEqual([LONG])
+  expect((await waits).body.outputs[0].data).toEqual([2])
+})
