@@ -1,6 +1,9 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, it } from '@jest/globals'
 import { Float64, Int64, StringType, UnixTimestamp } from '../../src/core/value-type.js'
 import { EMULATOR_CREDENTIALS } from '../aws-emulator/emulator.js'
@@ -8,6 +11,7 @@ import { runFeast, startFeast } from '../cli/run-feast.js'
 import { AthenaBench } from '../offline-stores/athena-bench.js'
 import { hasRedis, NO_REDIS, RedisServer } from '../redis-server.js'
 
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const test = hasRedis ? it : it.skip
 const name = hasRedis ? 'S3 and Athena to a lookup over HTTP' : `S3 and Athena to a lookup: ${NO_REDIS}`
 
@@ -53,7 +57,7 @@ entity_key_serialization_version: 3
 `
   writeFileSync(join(repo, 'feature_store.yaml'), yaml)
   writeFileSync(join(repo, 'definitions.ts'), DEFINITIONS)
-  const rows = ['2024-01-08', '2024-01-09', '2024-01-10', '2024-01-11'].flatMap((dt, day) =>
+  const rows = ['2024-01-08', '2024-01-09', '2024-01-10', '2024-01-11', '2024-01-12'].flatMap((dt, day) =>
     Array.from({ length: 50 }, (_, driver) => ({
       driver_id: BigInt(driver),
       ts: at(`${dt}T05:30:00Z`),
@@ -144,6 +148,66 @@ test(name, async () => {
   expect(left).toEqual([])
   expect(bench.athena.timesRun(/UNLOAD/)).toBe(2)
 }, 240_000)
+
+test(`${name}: the commands of the README, as they stand there`, async () => {
+  await bench.tables.file(
+    [
+      { name: 'driver_id', type: Int64 },
+      { name: 'event_timestamp', type: UnixTimestamp },
+    ],
+    [{ driver_id: 3n, event_timestamp: at('2024-01-10T12:00:00Z') }],
+    { path: join(relative(bench.tables.folder, repo), 'drivers.parquet') },
+  )
+  const until = (text: string, time: string) =>
+    text.replaceAll(/\$\(date [^)]*\)|2026-08-01T00:00:00/g, time).replaceAll(/ +#.*$/gm, '')
+  const [onAws] = blocksOf('On AWS', 'get-historical-features')
+  const done = await bash(until(onAws!, '2024-01-11T06:00:00'))
+  expect(done.stdout).toContain('Wrote 1 rows to training.parquet')
+  expect(done.stdout).toContain('"Sid": "Registry"')
+  expect(await online()).toEqual([303, 307])
+
+  const [shards] = blocksOf('Keeping the online store up to date', '--shards 4')
+  const [oneCommand, steps] = until(shards!, '2024-01-12T06:00:00').split('\n\n')
+  expect((await bash(steps!)).stdout).toMatch(/committed/)
+  expect(await online()).toEqual([403, 407])
+  expect((await bash(oneCommand!)).stdout).toMatch(/driver_stats/)
+
+  mkdirSync(join(repo, 'data'), { recursive: true })
+  const [copy] = blocksOf('On AWS', 'registry copy')
+  expect((await bash(copy!.replaceAll(/ +#.*$/gm, ''))).stdout).toMatch(/rides/)
+  const left = bench.leftovers().filter((file) => !/journal|\.json$/.test(file))
+  expect(left).toEqual([])
+}, 240_000)
+
+async function online(): Promise<readonly unknown[]> {
+  const { stdout } = await feast(
+    ...['get-online-features', '-e', 'driver_id=3', '-e', 'driver_id=7', '-f', 'driver_stats:trips'],
+  )
+  return (JSON.parse(stdout) as { trips: unknown[] }).trips
+}
+
+/** The shell commands of a chapter of the README in which a text occurs. */
+function blocksOf(chapter: string, text: string): readonly string[] {
+  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8')
+  const [, body] = readme.split(`\n## ${chapter}\n`)
+  const blocks = [...body!.split('\n## ')[0]!.matchAll(/```sh\n([^`]*)```/g)].map(([, block]) => block!)
+  const found = blocks.filter((block) => block.includes(text))
+  expect(found).toHaveLength(1)
+  return found
+}
+
+/** Runs lines of the README as its reader would: `feast` is on the path, and the first failure is the end. */
+async function bash(lines: string): Promise<{ readonly stdout: string; readonly stderr: string }> {
+  const { PATH, HOME } = process.env
+  const bin = join(repo, '.bin')
+  mkdirSync(bin, { recursive: true })
+  const command = `#!/bin/sh\nexec "${process.execPath}" "${join(ROOT, 'dist/cli.js')}" "$@"\n`
+  writeFileSync(join(bin, 'feast'), command, { mode: 0o755 })
+  return promisify(execFile)('bash', ['-euxo', 'pipefail', '-c', lines], {
+    cwd: repo,
+    env: { PATH: `${bin}:${PATH}`, HOME, ...EMULATOR_CREDENTIALS },
+  })
+}
 
 async function served(...streams: readonly NodeJS.ReadableStream[]): Promise<string> {
   return new Promise((resolve, reject) => {
