@@ -31,25 +31,36 @@ export function cellPacker(type: FeastType, where: string): CellPacker {
 /** False, and nothing done, where the cell wants the plain way. */
 type Pack = (out: ByteWriter, cell: Cell) => boolean
 
-const TEXT_TYPES = ['STRING', 'UUID', 'TIME_UUID', 'DECIMAL'] as const
+export const TEXT_TYPES = ['STRING', 'UUID', 'TIME_UUID', 'DECIMAL'] as const
+
+/** First byte of a `Value` that holds a number: its field and wire type. */
+export const TAGS = {
+  INT32: 0x18,
+  INT64: 0x20,
+  DOUBLE: 0x29,
+  FLOAT: 0x35,
+  BOOL: 0x38,
+  UNIX_TIMESTAMP: 0x40,
+} as const
 
 const PACKERS: Partial<Record<ValueType, Pack>> = {
   INT64: (out, cell) => {
     if (typeof cell !== 'bigint' || BigInt.asIntN(64, cell) !== cell) return false
-    return packVarint(out, 0x20, cell)
+    return packVarint(out, TAGS.INT64, cell)
   },
   INT32: (out, cell) => {
     if (typeof cell !== 'number' || (cell | 0) !== cell) return false
-    return packVarint(out, 0x18, cell)
+    return packVarint(out, TAGS.INT32, cell)
   },
-  UNIX_TIMESTAMP: (out, cell) => typeof cell === 'bigint' && packVarint(out, 0x40, floorSeconds(cell)),
+  UNIX_TIMESTAMP: (out, cell) =>
+    typeof cell === 'bigint' && packVarint(out, TAGS.UNIX_TIMESTAMP, floorSeconds(cell)),
   DOUBLE: (out, cell) => {
     // NaN is null, which the plain way knows.
     if (typeof cell !== 'number' || Number.isNaN(cell)) return false
     out.reserve(9)
     const { bytes, length } = out
     double[0] = cell
-    bytes[length] = 0x29
+    bytes[length] = TAGS.DOUBLE
     for (let i = 0; i < 8; i++) bytes[length + 1 + i] = doubleBytes[i]!
     out.length = length + 9
     return true
@@ -59,7 +70,7 @@ const PACKERS: Partial<Record<ValueType, Pack>> = {
     out.reserve(5)
     const { bytes, length } = out
     float[0] = cell
-    bytes[length] = 0x35
+    bytes[length] = TAGS.FLOAT
     for (let i = 0; i < 4; i++) bytes[length + 1 + i] = floatBytes[i]!
     out.length = length + 5
     return true
@@ -67,7 +78,7 @@ const PACKERS: Partial<Record<ValueType, Pack>> = {
   BOOL: (out, cell) => {
     if (typeof cell !== 'boolean') return false
     out.reserve(2)
-    out.bytes[out.length++] = 0x38
+    out.bytes[out.length++] = TAGS.BOOL
     out.bytes[out.length++] = cell ? 1 : 0
     return true
   },
@@ -76,18 +87,19 @@ const PACKERS: Partial<Record<ValueType, Pack>> = {
 
 function textPacker(field: number): Pack {
   const tag = (field << 3) | 2
-  const isLongTag = tag > 0x7f
   return (out, cell) => {
     if (typeof cell !== 'string') return false
     const size = textBytes(cell)
-    out.reserve(size + 7)
-    if (isLongTag) out.bytes[out.length++] = (tag & 0x7f) | 0x80
-    out.bytes[out.length++] = isLongTag ? tag >>> 7 : tag
-    out.varint(size)
+    out.reserve(size + TEXT_HEAD_BYTES)
+    out.length = writeVarint(out.bytes, out.length, tag)
+    out.length = writeVarint(out.bytes, out.length, size)
     out.length = writeText(out.bytes, out.length, cell, size)
     return true
   }
 }
+
+/** At most, tag and length. */
+export const TEXT_HEAD_BYTES = 7
 
 const double = new Float64Array(1)
 const doubleBytes = new Uint8Array(double.buffer)
@@ -104,18 +116,27 @@ function packVarint(out: ByteWriter, tag: number, value: number | bigint): true 
     halves[1] = value < 0 ? 0xffff_ffff : 0
   }
   out.reserve(11)
-  const { bytes } = out
-  let at = out.length
-  let low = halves[0]!
-  let high = halves[1]!
-  bytes[at++] = tag
-  while (high !== 0) {
-    bytes[at++] = (low & 0x7f) | 0x80
-    low = ((low >>> 7) | (high << 25)) >>> 0
-    high >>>= 7
-  }
-  for (; low > 0x7f; low >>>= 7) bytes[at++] = (low & 0x7f) | 0x80
-  bytes[at++] = low
-  out.length = at
+  out.bytes[out.length] = tag
+  out.length = writeVarint64(out.bytes, out.length + 1, halves[0]!, halves[1]!)
   return true
+}
+
+/** @returns where it ends */
+export function writeVarint64(bytes: Uint8Array, start: number, low: number, high: number): number {
+  let at = start
+  let rest = low
+  for (let above = high; above !== 0; above >>>= 7) {
+    bytes[at++] = (rest & 0x7f) | 0x80
+    rest = ((rest >>> 7) | (above << 25)) >>> 0
+  }
+  return writeVarint(bytes, at, rest)
+}
+
+/** @param value 0 to 2^32 - 1 @returns where it ends */
+export function writeVarint(bytes: Uint8Array, start: number, value: number): number {
+  let at = start
+  let rest = value
+  for (; rest > 0x7f; rest >>>= 7) bytes[at++] = (rest & 0x7f) | 0x80
+  bytes[at++] = rest
+  return at
 }

@@ -1,8 +1,10 @@
-import type { Cell } from '../core/cell.js'
+import type { Cell, ColumnVector, VectorLayout } from '../core/cell.js'
 import { feastError } from '../core/errors.js'
 import { type FeastType, type ValueType, valueTypeOf } from '../core/value-type.js'
+import type { ByteWriter } from './byte-writer.js'
 import { textBytes, writeText } from './short-text.js'
 import { floorSeconds } from './timestamp.js'
+import { type Column, copyText, textSize } from './vector-packer.js'
 import { asBuffer } from './wire.js'
 
 export interface JoinKey {
@@ -25,16 +27,7 @@ export function entityKeyEncoder(
   version: EntityKeyVersion,
   suffix = '',
 ): EntityKeyEncoder {
-  const sorted = sortByName(joinKeys.map((key, index) => ({ ...key, index, payload: payloadOf(key) })))
-  const names = keyNames(
-    sorted.map(({ name }) => name),
-    version,
-  )
-  // The names stand in front of the first value, so they are copied together with its head.
-  const parts = sorted.map((part, at) => ({
-    ...part,
-    lead: at === 0 ? Buffer.concat([names, part.payload.head]) : part.payload.head,
-  }))
+  const { names, parts } = keyParts(joinKeys, version)
   const tail = Buffer.from(suffix, 'utf8')
   if (parts.length === 0) return () => Buffer.concat([names, tail])
   const fixedBytes = tail.length + parts.reduce((sum, { lead }) => sum + lead.length, 0)
@@ -51,6 +44,74 @@ export function entityKeyEncoder(
     if (tail.length > 0) out.set(tail, at)
     return out
   }
+}
+
+/** Appends a row's key. Values must not be null. @throws ENTITY_VALUE_INVALID */
+export type KeyPacker = (out: ByteWriter, row: number) => void
+
+/**
+ * Keys as {@link entityKeyEncoder} makes them, of columns in the order of the join keys.
+ * @throws INVALID_DEFINITION for a type that cannot be a join key
+ */
+export function entityKeyPacker(
+  joinKeys: readonly JoinKey[],
+  version: EntityKeyVersion,
+): (columns: readonly Column[]) => KeyPacker {
+  const { parts } = keyParts(joinKeys, version)
+  return (columns) => {
+    const packers = parts.map((part) => partPacker(part, columns[part.index]!))
+    return (out, row) => {
+      for (let i = 0; i < packers.length; i++) packers[i]!(out, row)
+    }
+  }
+}
+
+function partPacker({ payload, lead, name }: KeyPart, column: Column): KeyPacker {
+  if ('vector' in column) {
+    const { vector } = column
+    return (out, row) => {
+      out.slice(lead, 0, lead.length)
+      payload.copy!.value(out, vector, row)
+    }
+  }
+  const { cells } = column
+  return (out, row) => {
+    const cell = cells[row]!
+    const size = payload.size(cell, name)
+    out.slice(lead, 0, lead.length)
+    out.reserve(size)
+    out.length = payload.write(out.bytes, out.length, cell)
+  }
+}
+
+/** How a vector must lie for a join key of this type to be read from it. */
+export function keyLayout({ valueType }: FeastType): VectorLayout | undefined {
+  return PAYLOADS[valueType]?.copy?.layout
+}
+
+interface KeyPart {
+  readonly name: string
+  readonly index: number
+  readonly payload: Payload
+  /** What stands before the value: its head, and all names before the first. */
+  readonly lead: Buffer
+}
+
+function keyParts(
+  joinKeys: readonly JoinKey[],
+  version: EntityKeyVersion,
+): { readonly names: Buffer; readonly parts: readonly KeyPart[] } {
+  const sorted = sortByName(joinKeys.map((key, index) => ({ ...key, index, payload: payloadOf(key) })))
+  const names = keyNames(
+    sorted.map(({ name }) => name),
+    version,
+  )
+  // The names stand in front of the first value, so they are copied together with its head.
+  const parts = sorted.map((part, at) => ({
+    ...part,
+    lead: at === 0 ? Buffer.concat([names, part.payload.head]) : part.payload.head,
+  }))
+  return { names, parts }
 }
 
 /** One key; where there are many of one shape, use {@link entityKeyEncoder}. */
@@ -91,6 +152,11 @@ interface Payload {
   readonly head: Buffer
   size(cell: Cell | undefined, name: string): number
   write(out: Buffer, at: number, cell: Cell): number
+  /** The same from a vector, where one can lie so. */
+  readonly copy?: {
+    readonly layout: VectorLayout
+    value(out: ByteWriter, vector: ColumnVector, row: number): void
+  }
 }
 
 function payloadOf({ name, type: { valueType } }: JoinKey): Payload {
@@ -123,17 +189,28 @@ const PAYLOADS: Partial<Record<ValueType, Payload>> = {
       out.writeUInt32LE(end - at - 4, at)
       return end
     },
+    copy: {
+      layout: 'text',
+      value(out, vector, row) {
+        const size = textSize(vector, row)
+        out.reserve(4)
+        out.length = out.bytes.writeUInt32LE(size, out.length)
+        copyText(out, vector, row, size)
+      },
+    },
   },
   INT32: {
     head: Buffer.concat([uint32(3), uint32(4)]),
     size: (cell, name) => (typeof cell === 'number' && (cell | 0) === cell ? 4 : misfit(cell, name, 'INT32')),
     write: (out, at, cell) => out.writeInt32LE(cell as number, at),
+    copy: { layout: 'int32', value: (out, { bytes }, row) => out.slice(bytes, 4 * row, 4 * row + 4) },
   },
   INT64: {
     head: INT64_HEAD,
     size: (cell, name) =>
       typeof cell === 'bigint' && BigInt.asIntN(64, cell) === cell ? 8 : misfit(cell, name, 'INT64'),
     write: (out, at, cell) => writeInt64(out, at, cell as bigint),
+    copy: { layout: 'int64', value: (out, { bytes }, row) => out.slice(bytes, 8 * row, 8 * row + 8) },
   },
   UNIX_TIMESTAMP: {
     head: Buffer.concat([uint32(8), uint32(8)]),

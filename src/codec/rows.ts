@@ -1,4 +1,4 @@
-import type { Cell, ColumnBatch } from '../core/cell.js'
+import type { Cell, ColumnBatch, VectorLayout } from '../core/cell.js'
 import { DUMMY_ENTITY, DUMMY_ENTITY_VALUE } from '../core/entity.js'
 import { feastError } from '../core/errors.js'
 import type { Field } from '../core/field.js'
@@ -7,7 +7,15 @@ import type { FeastType } from '../core/value-type.js'
 import { ByteWriter } from './byte-writer.js'
 import { cellConverter } from './cell-conversion.js'
 import { type CellPacker, cellPacker } from './cell-packer.js'
-import { type EntityKeyEncoder, type EntityKeyVersion, entityKeyEncoder } from './entity-key.js'
+import { type EntityKeyVersion, entityKeyPacker, type KeyPacker, keyLayout } from './entity-key.js'
+import {
+  type CellColumn,
+  type Column,
+  isValid,
+  type Packing,
+  type VectorColumn,
+  vectorPacker,
+} from './vector-packer.js'
 
 /** One row for an online store: `values` in the order of the table's features; an empty cell is null. */
 export interface EncodedRow {
@@ -17,38 +25,70 @@ export interface EncodedRow {
   readonly createdTimestamp: Micros | null
 }
 
-/** A row whose values lie in one buffer with others: value i is `bytes[places[base + 2i], places[base + 2i + 1])`. */
+/**
+ * Rows whose keys and values lie in one buffer: of row `r`, the key is `bytes[places[r * stride], places[r * stride + 1])`,
+ * and value `v` stands `2 + 2 * v` places further.
+ */
+export interface PackedRows {
+  readonly bytes: Buffer
+  readonly places: Int32Array
+  readonly stride: number
+  readonly eventTimestamps: ArrayLike<Micros>
+  readonly createdTimestamps: ArrayLike<Micros | null>
+}
+
 export class PackedRow implements EncodedRow {
   constructor(
-    readonly entityKey: Buffer,
-    readonly bytes: Buffer,
-    readonly places: Int32Array,
-    readonly base: number,
-    readonly valueCount: number,
-    readonly eventTimestamp: Micros,
-    readonly createdTimestamp: Micros | null,
+    readonly among: PackedRows,
+    readonly index: number,
   ) {}
 
-  /** Made anew by each call. */
+  /** Made anew by each call, as are its values. */
+  get entityKey(): Buffer {
+    const { bytes, places, stride } = this.among
+    const base = stride * this.index
+    return bytes.subarray(places[base]!, places[base + 1]!)
+  }
+
+  /** Of value 0. */
+  get firstPlace(): number {
+    return this.among.stride * this.index + 2
+  }
+
   get values(): readonly Buffer[] {
-    const { bytes, places, base } = this
-    return Array.from({ length: this.valueCount }, (_, i) =>
+    const { bytes, places, stride } = this.among
+    const base = this.firstPlace
+    return Array.from({ length: stride / 2 - 1 }, (_, i) =>
       bytes.subarray(places[base + 2 * i]!, places[base + 2 * i + 1]!),
     )
   }
 
+  get eventTimestamp(): Micros {
+    return this.among.eventTimestamps[this.index]!
+  }
+
+  get createdTimestamp(): Micros | null {
+    return this.among.createdTimestamps[this.index]!
+  }
+
   static of(row: EncodedRow): PackedRow {
     if (row instanceof PackedRow) return row
-    const { entityKey, values, eventTimestamp, createdTimestamp } = row
-    const places = new Int32Array(2 * values.length)
+    const pieces = [row.entityKey, ...row.values]
+    const places = new Int32Array(2 * pieces.length)
     let end = 0
-    values.forEach((value, i) => {
+    pieces.forEach((piece, i) => {
       places[2 * i] = end
-      end += value.length
+      end += piece.length
       places[2 * i + 1] = end
     })
-    const bytes = Buffer.concat(values, end)
-    return new PackedRow(entityKey, bytes, places, 0, values.length, eventTimestamp, createdTimestamp)
+    const among = {
+      bytes: Buffer.concat(pieces, end),
+      places,
+      stride: places.length,
+      eventTimestamps: [row.eventTimestamp],
+      createdTimestamps: [row.createdTimestamp],
+    }
+    return new PackedRow(among, 0)
   }
 }
 
@@ -84,92 +124,110 @@ export interface RowColumn {
  */
 export function rowEncoder(layout: RowLayout): (batch: ColumnBatch) => EncodedRows {
   const joinKeys = layout.joinKeys.length > 0 ? layout.joinKeys : [DUMMY_KEY]
-  const encodeKey = entityKeyEncoder(joinKeys, layout.entityKeyVersion)
+  const keyPacker = entityKeyPacker(joinKeys, layout.entityKeyVersion)
   const packers = layout.features.map(({ name, type }) =>
     cellPacker(type, `${layout.what}, feature "${name}"`),
   )
+  const stride = 2 + 2 * packers.length
   return (batch) => {
-    const keyColumns =
+    const { rowCount } = batch
+    const keys =
       layout.joinKeys.length > 0
-        ? joinKeys.map((key) => cellsOf(batch, key, layout))
-        : [constant(DUMMY_ENTITY_VALUE, batch.rowCount)]
+        ? joinKeys.map(
+            (key) => vectorOf(batch, key, keyLayout(key.type), layout) ?? cellsOf(batch, key, layout),
+          )
+        : [constant(DUMMY_ENTITY_VALUE, rowCount)]
     const eventTimes = timesOf(batch, layout.eventTimestamp, layout)
-    const keep = completeRows([...keyColumns, eventTimes], batch.rowCount)
-    const keys = encodeKeys(encodeKey, keyColumns, keep)
-    const columns = layout.features.map((feature) => cellsOf(batch, feature, layout))
-    const { bytes, places } = packColumns(packers, columns, keep)
     const createdTimes = timesOf(batch, layout.createdTimestamp ?? null, layout)
-    const width = columns.length
-    const rows = keep.map((row, at) => {
-      const created = (createdTimes[row] ?? null) as Micros | null
-      return new PackedRow(
-        keys[at]!,
-        bytes,
-        places,
-        2 * width * at,
-        width,
-        eventTimes[row] as Micros,
-        created,
-      )
+    const rows = completeRows([...keys, eventTimes], rowCount)
+    const places = new Int32Array(stride * rows.length)
+    const out = new ByteWriter((KEY_BYTES + CELL_BYTES * packers.length) * rows.length)
+    packKeys(keyPacker(keys), { out, rows, places, first: 0, stride })
+    layout.features.forEach((feature, i) => {
+      const packing = { out, rows, places, first: 2 + 2 * i, stride }
+      const packer = vectorPacker(feature.type)
+      const column = packer && vectorOf(batch, feature, packer.layout, layout)
+      if (column) packer.pack(column.vector, packing)
+      else packCells(packers[i]!, cellsOf(batch, feature, layout).cells, packing)
     })
-    return { rows, skipped: batch.rowCount - keep.length }
+    const packed: PackedRows = {
+      bytes: out.bytes,
+      places,
+      stride,
+      eventTimestamps: timesAt(rows, eventTimes) as ArrayLike<Micros>,
+      createdTimestamps: timesAt(rows, createdTimes),
+    }
+    return {
+      rows: Array.from(rows, (_, index) => new PackedRow(packed, index)),
+      skipped: rowCount - rows.length,
+    }
   }
 }
 
 const DUMMY_KEY: RowColumn = { name: DUMMY_ENTITY.joinKey, type: { valueType: DUMMY_ENTITY.valueType } }
+const TIME: FeastType = { valueType: 'UNIX_TIMESTAMP' }
+
+/** Some bytes more than a key of one number takes, and a number. */
+const KEY_BYTES = 48
+const CELL_BYTES = 12
 
 /** Positions of the rows where no column is null. */
-function completeRows(columns: readonly (readonly Cell[])[], rowCount: number): readonly number[] {
-  const keep: number[] = []
+function completeRows(columns: readonly Column[], rowCount: number): Int32Array {
+  const rows = new Int32Array(rowCount)
+  const readers = columns.map(missingIn)
+  let count = 0
   for (let row = 0; row < rowCount; row++) {
-    let complete = true
-    for (const column of columns) if (isMissing(column[row])) complete = false
-    if (complete) keep.push(row)
+    if (!readers.some((isMissing) => isMissing(row))) rows[count++] = row
   }
-  return keep
+  return rows.subarray(0, count)
+}
+
+function missingIn(column: Column): (row: number) => boolean {
+  if ('cells' in column) return (row) => isMissing(column.cells[row])
+  const { valid } = column.vector
+  return valid === undefined ? () => false : (row) => !isValid(valid, row)
 }
 
 function isMissing(cell: Cell | undefined): boolean {
   return cell === null || cell === undefined || (typeof cell === 'number' && Number.isNaN(cell))
 }
 
-function encodeKeys(
-  encodeKey: EntityKeyEncoder,
-  columns: readonly (readonly Cell[])[],
-  keep: readonly number[],
-): readonly Buffer[] {
-  const values: Cell[] = new Array(columns.length)
-  return keep.map((row) => {
-    for (let i = 0; i < columns.length; i++) values[i] = columns[i]![row]!
-    return encodeKey(values)
-  })
+function packKeys(pack: KeyPacker, { out, rows, places, first, stride }: Packing): void {
+  for (let i = 0, place = first; i < rows.length; i++, place += stride) {
+    places[place] = out.length
+    pack(out, rows[i]!)
+    places[place + 1] = out.length
+  }
 }
 
-/** Some bytes more than a number takes. */
-const CELL_BYTES = 12
-
 /** A column at a time: one packer after another would spoil each other's compiled code. */
-function packColumns(
-  packers: readonly CellPacker[],
-  columns: readonly (readonly Cell[])[],
-  keep: readonly number[],
-): { readonly bytes: Buffer; readonly places: Int32Array } {
-  const stride = 2 * columns.length
-  const places = new Int32Array(stride * keep.length)
-  const out = new ByteWriter(CELL_BYTES * columns.length * keep.length)
-  columns.forEach((cells, index) => {
-    const pack = packers[index]!
-    for (let at = 0, place = 2 * index; at < keep.length; at++, place += stride) {
-      places[place] = out.length
-      pack(out, cells[keep[at]!]!)
-      places[place + 1] = out.length
-    }
-  })
-  return { bytes: out.bytes, places }
+function packCells(
+  pack: CellPacker,
+  cells: readonly Cell[],
+  { out, rows, places, first, stride }: Packing,
+): void {
+  for (let i = 0, place = first; i < rows.length; i++, place += stride) {
+    places[place] = out.length
+    pack(out, cells[rows[i]!]!)
+    places[place + 1] = out.length
+  }
+}
+
+/** The batch's column as the engine keeps it, where it does so as `wanted` and nothing is to be converted. */
+function vectorOf(
+  batch: ColumnBatch,
+  wanted: RowColumn,
+  vectorLayout: VectorLayout | undefined,
+  layout: RowLayout,
+): VectorColumn | undefined {
+  const index = positionOf(batch.fields, wanted.column ?? wanted.name, layout)
+  const vector = batch.vectors?.[index]
+  const isSame = batch.fields[index]!.type.valueType === wanted.type.valueType
+  return vector && isSame && vector.layout === vectorLayout ? { vector } : undefined
 }
 
 /** The batch's cells of a column, as cells of the type that the layout wants. */
-function cellsOf(batch: ColumnBatch, wanted: RowColumn, layout: RowLayout): readonly Cell[] {
+function cellsOf(batch: ColumnBatch, wanted: RowColumn, layout: RowLayout): CellColumn {
   const index = positionOf(batch.fields, wanted.column ?? wanted.name, layout)
   const cells = batch.columns[index]!
   const isKey = layout.joinKeys.includes(wanted)
@@ -180,17 +238,26 @@ function cellsOf(batch: ColumnBatch, wanted: RowColumn, layout: RowLayout): read
     const message = `${layout.what}, feature "${name}": ${value} is not a value of type ${type.valueType} (${why}).`
     throw feastError('INVALID_VALUE', { message })
   })
-  if (!convert) return cells
-  return cells.map((cell) => (isMissing(cell) ? null : convert(cell)))
+  return { cells: convert ? cells.map((cell) => (isMissing(cell) ? null : convert(cell))) : cells }
 }
 
-function timesOf(batch: ColumnBatch, source: string | Micros | null, layout: RowLayout): readonly Cell[] {
+function timesOf(batch: ColumnBatch, source: string | Micros | null, layout: RowLayout): Column {
   if (typeof source !== 'string') return constant(source, batch.rowCount)
-  return cellsOf(batch, { name: source, type: { valueType: 'UNIX_TIMESTAMP' } }, layout)
+  const wanted = { name: source, type: TIME }
+  return vectorOf(batch, wanted, 'int64', layout) ?? cellsOf(batch, wanted, layout)
 }
 
-function constant(cell: Cell, rowCount: number): readonly Cell[] {
-  return new Array<Cell>(rowCount).fill(cell)
+/** A copy: the engine's memory may be gone before the rows are. */
+function timesAt(rows: Int32Array, column: Column): ArrayLike<Micros | null> {
+  if ('cells' in column) return Array.from(rows, (row) => (column.cells[row] ?? null) as Micros | null)
+  const { bytes, valid } = column.vector
+  const micros = new BigInt64Array(bytes.buffer, bytes.byteOffset, bytes.length >> 3)
+  if (valid) return Array.from(rows, (row) => (isValid(valid, row) ? micros[row]! : null))
+  return BigInt64Array.from(rows, (row) => micros[row]!)
+}
+
+function constant(cell: Cell, rowCount: number): CellColumn {
+  return { cells: new Array<Cell>(rowCount).fill(cell) }
 }
 
 function positionOf(fields: readonly Field[], column: string, { what }: RowLayout): number {

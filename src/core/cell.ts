@@ -39,4 +39,28 @@ export interface ColumnBatch {
   readonly fields: readonly Field[]
   readonly columns: readonly (readonly Cell[])[]
   readonly rowCount: number
+  /**
+   * The same columns as an engine keeps them, where it does so in a way known here. Reading cells costs more than
+   * what is done with them, so a batch that has this makes its `columns` when they are first asked for.
+   */
+  readonly vectors?: readonly (ColumnVector | undefined)[]
 }
+
+/** A column in an engine's memory, little-endian; readable as long as it is held. */
+export interface ColumnVector {
+  readonly layout: VectorLayout
+  /** One value behind the other; starts at a multiple of its size. */
+  readonly bytes: Buffer
+  /** A bit per row, lowest first: 0 is null, whatever the value is. undefined: none is null. */
+  readonly valid: Uint8Array | undefined
+  /** `text`: UTF-8 of a value that does not stand in `bytes` itself. */
+  readonly longText?: (row: number) => Buffer
+}
+
+/**
+ * `int64`, `int32`, `double`, `float`: numbers. `boolean`: a byte, 0 or 1. `text`: 16 bytes, of which the first four are
+ * its length; up to {@link SHORT_TEXT_BYTES} bytes of UTF-8 follow, a longer text stands elsewhere.
+ */
+export type VectorLayout = 'int64' | 'int32' | 'double' | 'float' | 'boolean' | 'text'
+
+export const SHORT_TEXT_BYTES = 12

@@ -6,9 +6,10 @@ import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { entityKeyEncoder } from '../../src/codec/entity-key.js'
 import { redisField } from '../../src/codec/field-hash.js'
+import { PackedRow } from '../../src/codec/rows.js'
 import { encodeValue } from '../../src/codec/value.js'
 import { Int64 } from '../../src/core/value-type.js'
-import { plainCommands } from '../../src/online-stores/redis/row-commands.js'
+import { plainCommander } from '../../src/online-stores/redis/row-commands.js'
 import { RedisServer } from '../redis-server.js'
 import {
   type BenchView,
@@ -230,24 +231,27 @@ function hsetCommands({ name, rows, features }: Table): readonly Buffer[] {
   const samples = [123_456n, 123.456, 15_432.125, 'value 123', true]
   const cells = FEATURE_TYPES.map((type, i) => encodeValue(type, samples[i]!))
   const values = Array.from({ length: features }, (_, i) => cells[i % cells.length]!)
-  const fields = {
+  const keyOf = entityKeyEncoder([{ name: 'user_id', type: Int64 }], 3)
+  const commands = plainCommander({
     timestamp: Buffer.from(`_ts:${name}`),
     features: values.map((_, i) => redisField(name, featureName(i))),
-  }
-  const keyOf = entityKeyEncoder([{ name: 'user_id', type: Int64 }], 3, PROJECT)
+    suffix: Buffer.from(PROJECT),
+    ttlSeconds: 0,
+    isSharded: false,
+  })
   const chunkRows = Math.max(1, Math.floor(1000 / features))
   const chunks: Buffer[] = []
   for (let start = 0; start < rows; start += chunkRows) {
-    const ids = Array.from({ length: Math.min(chunkRows, rows - start) }, (_, i) => BigInt(start + i))
-    const keys = ids.map((id) => keyOf([id]))
-    const encoded = keys.map((entityKey, i) => ({
-      entityKey,
-      values,
-      eventTimestamp: BigInt(NOW - i * 1000) * 1000n,
-      createdTimestamp: null,
-    }))
+    const encoded = Array.from({ length: Math.min(chunkRows, rows - start) }, (_, i) =>
+      PackedRow.of({
+        entityKey: keyOf([BigInt(start + i)]),
+        values,
+        eventTimestamp: BigInt(NOW - i * 1000) * 1000n,
+        createdTimestamp: null,
+      }),
+    )
     // A buffer of its own: what comes back is part of one that is larger.
-    chunks.push(Buffer.from(plainCommands(fields, encoded, keys, 0).payload))
+    chunks.push(Buffer.from(commands(encoded).payload))
   }
   return chunks
 }

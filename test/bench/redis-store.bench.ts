@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { connect as netConnect } from 'node:net'
 import { redisField } from '../../src/codec/field-hash.js'
-import type { EncodedRow } from '../../src/codec/rows.js'
+import { type EncodedRow, PackedRow } from '../../src/codec/rows.js'
 import { encodeTimestamp } from '../../src/codec/timestamp.js'
 import { encodeValue } from '../../src/codec/value.js'
 import { featureService } from '../../src/core/feature-service.js'
@@ -15,7 +15,7 @@ import type {
   ReadShape,
 } from '../../src/online-stores/online-store.js'
 import { type Reply, ReplyParser } from '../../src/online-stores/redis/resp.js'
-import { plainCommands } from '../../src/online-stores/redis/row-commands.js'
+import { plainCommander } from '../../src/online-stores/redis/row-commands.js'
 import { serviceVector, vectorReader } from '../../src/serving/service-vector.js'
 import { RedisAsker, RedisServer } from '../redis-server.js'
 import { BenchReport } from './bench-report.js'
@@ -313,16 +313,17 @@ async function rawWrite(
     parser.push(chunk)
     wake()
   })
-  const fields = {
+  const commands = plainCommander({
     timestamp: Buffer.from(`_ts:${table.name}`),
     features: table.features.map((feature) => redisField(table.name, feature)),
-  }
-  const project = Buffer.from('demo')
+    suffix: Buffer.from('demo'),
+    ttlSeconds: 0,
+    isSharded: false,
+  })
   const perSecond = await rate(rows.length, async () => {
     for (let start = 0; start < rows.length; start += 200) {
       const some = rows.slice(start, start + 200)
-      const keys = some.map(({ entityKey }) => Buffer.concat([entityKey, project]))
-      socket.write(plainCommands(fields, some, keys, 0).payload)
+      socket.write(commands(some.map(PackedRow.of)).payload)
       while (start + some.length - replies > 1600) await new Promise<void>((woken) => (wake = woken))
     }
     while (replies < rows.length) await new Promise<void>((woken) => (wake = woken))

@@ -1,7 +1,12 @@
 import { expect, it } from '@jest/globals'
-import { type EncodedRow, rowEncoder } from '../../src/codec/rows.js'
+import { type EncodedRow, PackedRow, rowEncoder } from '../../src/codec/rows.js'
 import { field } from '../../src/core/field.js'
-import { plainCommands, scriptCommands } from '../../src/online-stores/redis/row-commands.js'
+import { HashDump } from '../../src/online-stores/redis/hash-dump.js'
+import {
+  newHashCommander,
+  plainCommander,
+  scriptCommander,
+} from '../../src/online-stores/redis/row-commands.js'
 import { WRITE_NEWEST } from '../../src/online-stores/redis/scripts.js'
 
 const TEXTS = ['', 'short', 'x'.repeat(31), 'x'.repeat(32), 'x'.repeat(70_000), null]
@@ -36,19 +41,20 @@ function packedRows(): readonly EncodedRow[] {
 }
 
 it('commands of packed rows are those of plain ones, byte for byte', () => {
-  const rows = packedRows()
-  const plain = rows.map(({ entityKey, values, eventTimestamp, createdTimestamp }) => ({
-    entityKey,
-    values,
-    eventTimestamp,
-    createdTimestamp,
-  }))
-  const fields = { timestamp: Buffer.from('_ts:v'), features: [Buffer.from('aaaa'), Buffer.from('bbbb')] }
-  const keys = rows.map(({ entityKey }) => Buffer.concat([entityKey, Buffer.from('demo')]))
+  const packed = packedRows().map(PackedRow.of)
+  const plain = packed.map(({ entityKey, values, eventTimestamp, createdTimestamp }) =>
+    PackedRow.of({ entityKey, values, eventTimestamp, createdTimestamp }),
+  )
+  const features = [Buffer.from('aaaa'), Buffer.from('bbbb')]
+  const target = { timestamp: Buffer.from('_ts:v'), features, suffix: Buffer.from('demo'), ttlSeconds: 60 }
   for (const isSharded of [false, true]) {
-    const commands = (some: readonly EncodedRow[]) =>
-      scriptCommands(WRITE_NEWEST, fields, some, keys, 60, isSharded)
-    expect(commands(rows)).toEqual(commands(plain))
+    for (const commander of [
+      scriptCommander(WRITE_NEWEST, { ...target, isSharded }),
+      plainCommander({ ...target, isSharded }),
+      newHashCommander({ ...target, isSharded }, new HashDump([target.timestamp, ...features])),
+    ]) {
+      const rows = (some: readonly PackedRow[]) => some.filter(({ values }) => values[0]!.length <= 64)
+      expect(commander(rows(packed))).toEqual(commander(rows(plain)))
+    }
   }
-  expect(plainCommands(fields, rows, keys, 60)).toEqual(plainCommands(fields, plain, keys, 60))
 })

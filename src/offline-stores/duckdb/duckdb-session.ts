@@ -5,13 +5,14 @@ import type { Field } from '../../core/field.js'
 import { writeArrowFile } from '../arrow-file.js'
 import type { FileFormat } from '../offline-store.js'
 import type { SqlRelation, SqlSession } from '../sql/sql-engine.js'
+import { countChunkBytes } from './chunk-memory.js'
 import { cellReader, cellWriter } from './duckdb-cells.js'
 import { quoteName, quoteText } from './duckdb-quote.js'
 import { sqlTypeFor, sqlTypeOf } from './duckdb-types.js'
+import { vectorReader } from './duckdb-vectors.js'
 
-/** Rows per chunk of DuckDB; a batch gathers a few of them, if they are not too wide. */
+/** Rows per chunk of DuckDB. */
 const CHUNK_ROWS = 2048
-const BATCH_CELLS = 25_000
 
 const COPY_OPTIONS = {
   parquet: 'FORMAT parquet',
@@ -74,20 +75,27 @@ export class DuckDBSession implements SqlSession {
 
   async *stream(sql: string, fields: readonly Field[]): AsyncGenerator<ColumnBatch> {
     const result = await this.guard(() => this.connection.stream(sql))
-    const readers = result
-      .columnTypes()
-      .map((type, index) => cellReader(sqlTypeOf(type), fields[index]!.type))
-    for (let done = false; !done; ) {
-      const columns: Cell[][] = fields.map(() => [])
-      let rowCount = 0
-      while (rowCount * fields.length < BATCH_CELLS) {
-        const chunk = await this.guard(() => result.fetchChunk())
-        done = chunk === null || chunk.rowCount === 0
-        if (done) break
-        rowCount += chunk!.rowCount
-        for (const [index, reader] of readers.entries()) readColumn(chunk!, index, reader, columns[index]!)
+    const readers = result.columnTypes().map((type, index) => ({
+      cell: cellReader(sqlTypeOf(type), fields[index]!.type),
+      vector: vectorReader(type),
+    }))
+    const fetch = () => {
+      const chunk = this.guard(() => result.fetchChunk())
+      // Not waited for at once: what goes wrong is told when its turn comes.
+      chunk.catch(() => undefined)
+      return chunk
+    }
+    const rowBytes = 16 * fields.length
+    let coming = fetch()
+    try {
+      for (let chunk = await coming; chunk !== null && chunk.rowCount > 0; chunk = await coming) {
+        // DuckDB reads on while this chunk is used.
+        coming = fetch()
+        countChunkBytes(chunk.rowCount * rowBytes)
+        yield batchOf(chunk, fields, readers)
       }
-      if (rowCount > 0) yield { fields, columns, rowCount }
+    } finally {
+      await coming.catch(() => undefined)
     }
   }
 
@@ -143,18 +151,40 @@ export class DuckDBSession implements SqlSession {
   }
 }
 
-function readColumn(
+interface ColumnReader {
+  readonly cell: ReturnType<typeof cellReader>
+  readonly vector: ReturnType<typeof vectorReader>
+}
+
+function batchOf(
+  chunk: DuckDBDataChunk,
+  fields: readonly Field[],
+  readers: readonly ColumnReader[],
+): ColumnBatch {
+  let columns: readonly (readonly Cell[])[] | undefined
+  return {
+    fields,
+    rowCount: chunk.rowCount,
+    get columns() {
+      columns ??= readers.map(({ cell }, index) => cellsOf(chunk, index, cell))
+      return columns
+    },
+    vectors: readers.map(({ vector }, index) => vector?.(chunk, index)),
+  }
+}
+
+function cellsOf(
   chunk: DuckDBDataChunk,
   index: number,
   reader: ReturnType<typeof cellReader>,
-  cells: Cell[],
-): void {
+): readonly Cell[] {
   const vector = chunk.getColumnVector(index)
-  const count = vector.itemCount
-  for (let row = 0; row < count; row++) {
+  const cells: Cell[] = new Array(vector.itemCount)
+  for (let row = 0; row < cells.length; row++) {
     const value = vector.getItem(row)
-    cells.push(value === null || reader === undefined ? (value as Cell) : reader(value))
+    cells[row] = value === null || reader === undefined ? (value as Cell) : reader(value)
   }
+  return cells
 }
 
 function chunkOf(

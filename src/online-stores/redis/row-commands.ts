@@ -1,98 +1,126 @@
-import { ByteWriter } from '../../codec/byte-writer.js'
-import { type EncodedRow, PackedRow } from '../../codec/rows.js'
+import type { PackedRow } from '../../codec/rows.js'
 import { encodeTimestamp } from '../../codec/timestamp.js'
 import type { Micros } from '../../core/instant.js'
+import { CommandWriter } from './command-writer.js'
+import type { HashDump } from './hash-dump.js'
 import { keySlot } from './key-slot.js'
 import { encodeBulk } from './resp.js'
 import type { RedisScript } from './scripts.js'
 
-/** Commands in one buffer, so that each can be sent again by itself. */
+/** Commands back to back in one buffer, so that each can be sent again by itself. */
 export interface RowCommands {
   readonly payload: Buffer
   readonly commands: readonly RowCommand[]
 }
 
 export interface RowCommand {
-  /** A key that the command is about; all of them lie on one node. */
+  /** A key that the command is about; all of them lie on one node. Empty where there is one node only. */
   readonly key: Buffer
   readonly start: number
   readonly end: number
-  /** Of a script: where its arguments start, how many they are, and how many rows they hold. */
+  /** Of a script: where its arguments start, and how many they are. */
   readonly script?: { readonly bodyStart: number; readonly args: number } | undefined
 }
 
-/** A view's fields, prepared once per batch. */
-export interface RowFields {
+/** Where rows go, prepared once per batch. */
+export interface RowTarget {
+  /** Fields of the view. */
   readonly timestamp: Buffer
   readonly features: readonly Buffer[]
+  /** What follows an entity key in a key of Redis. */
+  readonly suffix: Buffer
+  readonly ttlSeconds: number
+  /** On a cluster. */
+  readonly isSharded: boolean
 }
 
 /** Instead of seconds to live: those that an entity has; an entity that is no more gets no row. */
 export const KEEP_EXPIRY = -1
 
+/** Of the commands of a chunk, more or less. */
+const PAYLOAD_BYTES = 1 << 15
+
 /** Lua hands a command at most 8000 arguments, two per feature. */
 const FEATURES_PER_PART = 3000
 
+/** What makes the commands that write some rows. */
+export type RowCommander = (rows: readonly PackedRow[]) => RowCommands
+
 /** Calls of the script; on a cluster one per slot, since a script may touch keys of one slot only. */
-export function scriptCommands(
-  script: RedisScript,
-  { timestamp, features }: RowFields,
-  rows: readonly EncodedRow[],
-  keys: readonly Buffer[],
-  ttlSeconds: number,
-  isSharded: boolean,
-): RowCommands {
+export function scriptCommander(script: RedisScript, target: RowTarget): RowCommander {
+  const { timestamp, features, suffix, ttlSeconds } = target
   const parts = Math.max(1, Math.ceil(features.length / FEATURES_PER_PART))
   const head = Buffer.concat(
     [timestamp, Buffer.from(String(ttlSeconds)), Buffer.from(String(parts))].map(encodeBulk),
   )
   const names = [timestamp, ...features].map(packed)
   const evalsha = Buffer.concat([encodeBulk(Buffer.from('EVALSHA')), encodeBulk(Buffer.from(script.sha))])
-  const out = new CommandWriter(1 << 16)
-  const commands = groups(keys, isSharded).map((group): RowCommand => {
+  return (rows) => {
+    const out = new CommandWriter(PAYLOAD_BYTES)
+    const commands = groups(target, rows).map(({ key, rows: group }): RowCommand => {
+      const start = out.length
+      const args = 1 + group.length + 3 + group.length * (1 + parts)
+      out.array(args + 2)
+      out.all(evalsha)
+      const bodyStart = out.length
+      out.number(group.length)
+      for (const row of group) writeKey(out, row, suffix)
+      out.all(head)
+      for (const row of group) writeRow(out, row, names, parts)
+      return { key, start, end: out.length, script: { bodyStart, args } }
+    })
+    return { payload: out.written, commands }
+  }
+}
+
+/** Some of the script's commands as `EVAL`, for a server that does not know the script (yet). */
+export function withScriptText(
+  script: RedisScript,
+  payload: Buffer,
+  commands: readonly RowCommand[],
+): RowCommands {
+  const out = new CommandWriter(payload.length + script.text.length)
+  const head = Buffer.concat(['EVAL', script.text].map((text) => encodeBulk(Buffer.from(text))))
+  const again = commands.map(({ key, end, script: body }): RowCommand => {
     const start = out.length
-    const args = 1 + group.length + 3 + group.length * (1 + parts)
-    out.line(ASTERISK, args + 2)
-    out.all(evalsha)
-    const bodyStart = out.length
-    const count = String(group.length)
-    out.line(DOLLAR, count.length)
-    out.all(Buffer.from(`${count}\r\n`))
-    for (const row of group) out.bulk(keys[row]!)
+    out.array(body!.args + 2)
     out.all(head)
-    for (const row of group) writeRow(out, rows[row]!, names, parts)
-    return { key: keys[group[0]!]!, start, end: out.length, script: { bodyStart, args } }
+    out.slice(payload, body!.bodyStart, end)
+    return { key, start, end: out.length }
   })
-  return { payload: out.take(), commands }
+  return { payload: out.written, commands: again }
 }
 
-/** The same commands as `EVAL`, for a server that does not know the script (yet). */
-export function withScriptText(script: RedisScript, payload: Buffer, command: RowCommand): Buffer {
-  const { bodyStart, args } = command.script!
-  return Buffer.concat([
-    Buffer.from(`*${args + 2}\r\n`),
-    encodeBulk(Buffer.from('EVAL')),
-    encodeBulk(Buffer.from(script.text)),
-    payload.subarray(bodyStart, command.end),
-  ])
+interface SlotRows {
+  readonly key: Buffer
+  readonly rows: readonly PackedRow[]
 }
 
-function groups(keys: readonly Buffer[], isSharded: boolean): readonly (readonly number[])[] {
-  if (!isSharded) return [keys.map((_, index) => index)]
-  const bySlot = new Map<number, number[]>()
-  keys.forEach((key, index) => {
+function groups(target: RowTarget, rows: readonly PackedRow[]): readonly SlotRows[] {
+  if (!target.isSharded) return [{ key: ANY_KEY, rows }]
+  const bySlot = new Map<number, { readonly key: Buffer; readonly rows: PackedRow[] }>()
+  for (const row of rows) {
+    const key = routingKey(row, target)
     const slot = keySlot(key)
     const group = bySlot.get(slot)
-    if (group) group.push(index)
-    else bySlot.set(slot, [index])
-  })
+    if (group) group.rows.push(row)
+    else bySlot.set(slot, { key, rows: [row] })
+  }
   return [...bySlot.values()]
 }
 
+const ANY_KEY = Buffer.alloc(0)
+
+function routingKey({ entityKey }: PackedRow, { isSharded, suffix }: RowTarget): Buffer {
+  return isSharded ? Buffer.concat([entityKey, suffix]) : ANY_KEY
+}
+
 /** Timestamp, then the arguments of its HSETs as MessagePack. */
-function writeRow(out: CommandWriter, row: EncodedRow, names: readonly Buffer[], parts: number): void {
+function writeRow(out: CommandWriter, row: PackedRow, names: readonly Buffer[], parts: number): void {
   const time = timestampOf(row.eventTimestamp)
-  const { bytes, places, base, valueCount } = PackedRow.of(row)
+  const { bytes, places } = row.among
+  const base = row.firstPlace
+  const valueCount = names.length - 1
   out.bulk(time)
   for (let part = 0; part < parts; part++) {
     const from = part * FEATURES_PER_PART
@@ -101,8 +129,7 @@ function writeRow(out: CommandWriter, row: EncodedRow, names: readonly Buffer[],
     for (let i = from, at = base + 2 * from; i < to; i++, at += 2) {
       size += names[i + 1]!.length + packedLength(places[at + 1]! - places[at]!)
     }
-    out.line(DOLLAR, size)
-    out.reserve(size + 2)
+    out.bulkHead(size)
     if (part === 0) {
       out.all(names[0]!)
       out.packed(time, 0, time.length)
@@ -116,43 +143,66 @@ function writeRow(out: CommandWriter, row: EncodedRow, names: readonly Buffer[],
 }
 
 /** Plain writes, without a look at what is stored. */
-export function plainCommands(
-  { timestamp, features }: RowFields,
-  rows: readonly EncodedRow[],
-  keys: readonly Buffer[],
-  ttlSeconds: number,
-): RowCommands {
+export function plainCommander(target: RowTarget): RowCommander {
+  const { timestamp, features, suffix, ttlSeconds } = target
   const names = [timestamp, ...features].map(encodeBulk)
   const hset = encodeBulk(Buffer.from('HSET'))
   const expire = encodeBulk(Buffer.from('EXPIRE'))
   const ttl = encodeBulk(Buffer.from(String(ttlSeconds)))
-  const out = new CommandWriter(1 << 16)
-  const commands: RowCommand[] = []
-  rows.forEach((row, index) => {
-    const key = keys[index]!
-    const { bytes, places, base, valueCount } = PackedRow.of(row)
-    const start = out.length
-    out.line(ASTERISK, 4 + 2 * valueCount)
-    out.all(hset)
-    out.bulk(key)
-    out.all(names[0]!)
-    out.bulk(timestampOf(row.eventTimestamp))
-    for (let i = 0, at = base; i < valueCount; i++, at += 2) {
-      out.all(names[i + 1]!)
-      out.line(DOLLAR, places[at + 1]! - places[at]!)
-      out.slice(bytes, places[at]!, places[at + 1]!)
-      out.lineEnd()
+  return (rows) => {
+    const out = new CommandWriter(PAYLOAD_BYTES)
+    const commands: RowCommand[] = []
+    for (const row of rows) {
+      const key = routingKey(row, target)
+      const { bytes, places } = row.among
+      const start = out.length
+      out.array(2 + 2 * names.length)
+      out.all(hset)
+      writeKey(out, row, suffix)
+      out.all(names[0]!)
+      out.bulk(timestampOf(row.eventTimestamp))
+      for (let i = 1, at = row.firstPlace; i < names.length; i++, at += 2) {
+        out.all(names[i]!)
+        out.bulkHead(places[at + 1]! - places[at]!)
+        out.slice(bytes, places[at]!, places[at + 1]!)
+        out.lineEnd()
+      }
+      commands.push({ key, start, end: out.length })
+      if (ttlSeconds === 0) continue
+      const second = out.length
+      out.array(3)
+      out.all(expire)
+      writeKey(out, row, suffix)
+      out.all(ttl)
+      commands.push({ key, start: second, end: out.length })
     }
-    commands.push({ key, start, end: out.length })
-    if (ttlSeconds === 0) return
-    const second = out.length
-    out.line(ASTERISK, 3)
-    out.all(expire)
-    out.bulk(key)
-    out.all(ttl)
-    commands.push({ key, start: second, end: out.length })
-  })
-  return { payload: out.take(), commands }
+    return { payload: out.written, commands }
+  }
+}
+
+/**
+ * Writes of entities that Redis does not have: each as a hash made here, which Redis takes as it is. Where there is one
+ * it refuses with BUSYKEY, so what is stored is never overwritten. It neither reads a row's values one by one nor looks
+ * for each field among those before it: of ten features 2.5 to 3 µs a row against 8 of the script, of 250 13 against 600.
+ * @param dump fits the rows
+ */
+export function newHashCommander(target: RowTarget, dump: HashDump): RowCommander {
+  const { suffix, ttlSeconds } = target
+  const restore = encodeBulk(Buffer.from('RESTORE'))
+  const ttl = encodeBulk(Buffer.from(String(ttlSeconds * 1000)))
+  return (rows) => {
+    const out = new CommandWriter(PAYLOAD_BYTES)
+    const commands = rows.map((row): RowCommand => {
+      const start = out.length
+      out.array(4)
+      out.all(restore)
+      writeKey(out, row, suffix)
+      out.all(ttl)
+      dump.write(out, row, timestampOf(row.eventTimestamp))
+      return { key: routingKey(row, target), start, end: out.length }
+    })
+    return { payload: out.written, commands }
+  }
 }
 
 let lastMicros: Micros = 0n
@@ -167,60 +217,22 @@ function timestampOf(micros: Micros): Buffer {
   return lastTimestamp
 }
 
-const ASTERISK = 0x2a
-const DOLLAR = 0x24
+function writeKey(out: CommandWriter, { among, index }: PackedRow, suffix: Buffer): void {
+  const { bytes, places, stride } = among
+  const start = places[stride * index]!
+  const end = places[stride * index + 1]!
+  out.bulkHead(end - start + suffix.length)
+  out.slice(bytes, start, end)
+  out.all(suffix)
+  out.lineEnd()
+}
 
 function packed(bytes: Buffer): Buffer {
   const out = new CommandWriter(bytes.length + 5)
   out.packed(bytes, 0, bytes.length)
-  return out.take()
+  return out.written
 }
 
 function packedLength(length: number): number {
   return length + (length < 32 ? 1 : length < 65_536 ? 3 : 5)
-}
-
-/** Pieces of Redis's protocol. */
-class CommandWriter extends ByteWriter {
-  take(): Buffer {
-    return this.bytes.subarray(0, this.length)
-  }
-
-  all(bytes: Buffer): void {
-    this.slice(bytes, 0, bytes.length)
-  }
-
-  bulk(bytes: Buffer): void {
-    this.line(DOLLAR, bytes.length)
-    this.all(bytes)
-    this.lineEnd()
-  }
-
-  /** `$12` or `*3`, and a line end. */
-  line(type: number, number: number): void {
-    this.byte(type)
-    this.integer(number)
-    this.lineEnd()
-  }
-
-  lineEnd(): void {
-    this.reserve(2)
-    this.bytes[this.length++] = 0x0d
-    this.bytes[this.length++] = 0x0a
-  }
-
-  /** `source[start, end)` as a MessagePack string; the kinds that every version of Redis's cmsgpack reads. */
-  packed(source: Buffer, start: number, end: number): void {
-    this.reserve(5)
-    const length = end - start
-    if (length < 32) this.bytes[this.length++] = 0xa0 | length
-    else if (length < 65_536) {
-      this.bytes[this.length] = 0xda
-      this.length = this.bytes.writeUInt16BE(length, this.length + 1)
-    } else {
-      this.bytes[this.length] = 0xdb
-      this.length = this.bytes.writeUInt32BE(length, this.length + 1)
-    }
-    this.slice(source, start, end)
-  }
 }
