@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals'
 import { runSql } from '../feature-store/workbench.js'
-import { linearModel } from '../models/onnx-builder.js'
+import { linearModel, loopingModel } from '../models/onnx-builder.js'
 import { makeStore } from '../server/fixture.js'
 import { ask, startServing } from '../server/serving-process.js'
 
@@ -15,11 +15,13 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'feast-log-'))
   await (await makeStore(folder, 'ignore')).close()
   writeFileSync(join(folder, 'linear.onnx'), linearModel([1, 2]))
+  writeFileSync(join(folder, 'looping.onnx'), loopingModel())
   // Nothing is written before the end, but for what the end is about.
   const yaml = `
 models:
   inference: { workers: 1, timeout_ms: 20000 }
   files:
+    looping: { path: looping.onnx }
     linear:
       path: linear.onnx
       feature_service: svc_alias
@@ -77,3 +79,24 @@ it.each([[[]], [['--workers', '2']]])(
   },
   60_000,
 )
+
+it('a run that never ends does not keep the server from its end, nor what was answered from the log', async () => {
+  const { port, child, exited } = await startServing(folder, ['--no-access-log'])
+  children.push(child)
+  const inputs = [{ name: 'x', datatype: 'INT64', shape: [1, 1], data: [2 ** 50] }]
+  const endless = await ask({
+    port,
+    method: 'POST',
+    path: '/v2/models/looping/infer',
+    headers: { 'x-request-timeout-ms': '200' },
+    body: JSON.stringify({ inputs }),
+  })
+  expect(endless.status).toBe(504)
+  const body = JSON.stringify({ model: 'linear', entities: { origin_id: [1], dest_id: [2] } })
+  expect((await ask({ port, method: 'POST', path: '/predict', body })).status).toBe(200)
+  child.kill('SIGTERM')
+  // Such a thread cannot be ended but with its process.
+  expect(await exited).toEqual([null, 'SIGTERM'])
+  const rows = await runSql(`SELECT score FROM read_parquet('${join(folder, 'predictions/**/*.parquet')}')`)
+  expect(rows).toEqual([{ score: 3 }])
+}, 60_000)

@@ -204,8 +204,15 @@ export class SessionPool {
     this.#leaving.add(slot)
     void slot.ended.then(() => this.#leaving.delete(slot))
     slot.isGone = true
-    if (slot.isReady && slot.job === undefined) void slot.worker.terminate()
-    else slot.worker.unref()
+    if (slot.isReady && slot.job === undefined) {
+      void slot.worker.terminate()
+      return
+    }
+    slot.worker.unref()
+    if (stuckThreads++ === 0) process.on('exit', endAtOnce)
+    void slot.ended.then(() => {
+      if (--stuckThreads === 0) process.off('exit', endAtOnce)
+    })
   }
 
   #replace(failures: number): void {
@@ -291,6 +298,18 @@ export class SessionPool {
   #invalid(why: string): FeastError {
     return feastError('MODEL_INVALID', { model: this.#options.model, why })
   }
+}
+
+/** Of all pools of this process. */
+let stuckThreads = 0
+
+/**
+ * At its end Node waits for a thread in native code, for ever if need be, and is aborted when that comes back. Whoever
+ * stopped this process takes an end by SIGTERM for a good one.
+ */
+function endAtOnce(): void {
+  process.removeAllListeners('SIGTERM')
+  process.kill(process.pid, 'SIGTERM')
 }
 
 /** A place for one worker. */
