@@ -77,6 +77,8 @@ it('a canary whose runs fail is taken out when more than allowed do, and told', 
   // Nor are a caller's own mistakes and haste the canary's doing, for better or worse.
   await ask(30, { overrides: { score: ['x'] } }, 422)
   await ask(30, { options: { timeout_ms: 0.0001 } }, 504)
+  // Taking out takes its time.
+  await sleep(200)
   expect(canariesOf('watched')).toMatchObject([{ version: '2', weight: 50 }])
   await ask(2, UNUSABLE, 422)
   await takenOut('watched')
@@ -119,7 +121,7 @@ it.each(['patient', 'free'])('nothing is taken out within the limits, or without
   const { driver } = await driverOfCanary(model)
   const before = await server.models.registry.history(model)
   for (let i = 0; i < 60; i++) expect((await predict(model, driver, UNUSABLE)).status).toBe(422)
-  await sleep(50)
+  await sleep(200)
   expect(canariesOf(model)).toMatchObject([{ version: '2', weight: 50 }])
   expect(await server.models.registry.history(model)).toEqual(before)
 })
