@@ -3,6 +3,7 @@ import type { CliContext } from './cli-context.js'
 import { MATERIALIZE } from './materialize-commands.js'
 import { MODEL_COMMANDS } from './model-commands.js'
 import { OFFLINE_COMMANDS } from './offline-commands.js'
+import { OUTPUT_OPTIONS, readCount } from './output-options.js'
 import { REGISTRY_COMMANDS } from './registry-commands.js'
 import { TRAINING_COMMANDS } from './training-commands.js'
 
@@ -239,15 +240,7 @@ const MOVE: readonly CommandSpec[] = [
       features,
       ['--feature-service <name>', 'the features of this feature service'],
       fullNames,
-      ['--output <file>', 'write there instead of the screen'],
-      ['--table <name>', 'keep as a table of the offline store (Athena, Trino)'],
-      ['--overwrite', 'replace the output file or the table if there is one'],
-      [
-        '--format <format>',
-        "of the screen (json, csv, table) or of the output (default: by the file's ending)",
-        { words: ['json', 'csv', 'table', 'parquet', 'arrow'] },
-      ],
-      ['--limit <rows>', 'at most so many rows on the screen', { read: readCount }],
+      ...OUTPUT_OPTIONS,
       ['--dry-run', 'run nothing: show the SQL, the partitions it would read and how large they are'],
       json,
     ],
@@ -390,11 +383,6 @@ export const COMMANDS: readonly CommandSpec[] = [
   ...MODEL_COMMANDS,
   ...TRAINING_COMMANDS,
 ]
-
-function readCount(text: string): number {
-  if (/^\d+$/.test(text) && Number.isSafeInteger(Number(text))) return Number(text)
-  throw new Error('It must be a whole number.')
-}
 
 function readPort(text: string): number {
   const port = /^\d+$/.test(text) ? Number(text) : Number.NaN

@@ -42,6 +42,8 @@ export interface FeatureStore {
   setViewState(name: string, state: string): Promise<void>
 
   getHistoricalFeatures(request: HistoricalRequest): Promise<RetrievalJob>
+  /** What was served of a feature service, from where it is logged. */
+  getLoggedFeatures(request: LoggedRequest): Promise<RetrievalJob>
   materialize(request: MaterializeRequest): Promise<MaterializeReport>
   /** The first of three steps of a run over several processes: one query per view, its rows staged in files. */
   planMaterialization(request: PlanRequest): Promise<PlanReport>
@@ -63,6 +65,13 @@ export interface FeatureStore {
   ): Promise<{ readonly rows: number; readonly skipped: number }>
   writeToOfflineStore(view: string, rows: ColumnBatch): Promise<{ readonly rows: number }>
   close(): Promise<void>
+}
+
+export interface LoggedRequest {
+  readonly featureService: string
+  /** Closed bounds on when it was served. */
+  readonly start?: Micros
+  readonly end?: Micros
 }
 
 export interface ApplyOptions {

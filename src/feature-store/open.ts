@@ -39,6 +39,8 @@ export function openFeatureStore(config: RepoConfig, options: OpenOptions = {}):
     setViewState: async (name, state) => (await import('./view-state.js')).setViewState(parts, name, state),
     getHistoricalFeatures: async (request) =>
       (await import('./historical-features.js')).getHistoricalFeatures(parts, request),
+    getLoggedFeatures: async (request) =>
+      (await import('./logged-features.js')).getLoggedFeatures(parts, request),
     materialize: async (request) => (await import('./materialize.js')).materialize(parts, request),
     planMaterialization: async (request) =>
       (await import('./materialization-steps.js')).planMaterialization(parts, request),

@@ -17,15 +17,18 @@ Object.assign(process.env, EMULATOR_CREDENTIALS)
 
 /** An Athena store over emulated S3 and Athena, and a way to give it tables. */
 export class AthenaBench {
-  readonly folder = mkdtempSync(join(tmpdir(), 'athena-bench-'))
-  readonly s3 = new EmulatedS3(this.folder, { buckets: ['lake', 'staging'] })
+  readonly folder: string
+  readonly s3: EmulatedS3
   readonly athena: EmulatedAthena
   readonly emulator: AwsEmulator
   store!: OfflineStore
   tables!: TableMaker
   #count = 0
 
-  constructor(emulated: Partial<EmulatedAthenaOptions> = {}) {
+  /** @param parent of the folder that S3 is in */
+  constructor(emulated: Partial<EmulatedAthenaOptions> = {}, parent = tmpdir()) {
+    this.folder = mkdtempSync(join(parent, 'athena-bench-'))
+    this.s3 = new EmulatedS3(this.folder, { buckets: ['lake', 'staging'] })
     this.athena = new EmulatedAthena({
       pathOf: (uri) => this.s3.pathOf(uri),
       databases: ['feast', 'scratch', 'other'],

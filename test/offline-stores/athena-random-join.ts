@@ -14,13 +14,13 @@ export function athenaRandomJoins(cases: number, checkGrammar: boolean, first?: 
     afterAll(() => bench.close())
 
     it('agree row by row', async () => {
-      await checkRandomCases(bench.store, bench.tables, { cases, seed, source: sourceOf(bench) })
+      await checkRandomCases(bench.store, bench.tables, { cases, seed, source: athenaSourceOf(bench) })
     }, 1_200_000)
   })
 }
 
 /** Glue holds plain names; a query gives columns the others. */
-function sourceOf(bench: AthenaBench): MakeSource {
+export function athenaSourceOf(bench: AthenaBench): MakeSource {
   return async (columns, rows, files) => {
     const names = columns.map((_, index) => `c${index}`)
     const plain = columns.map(({ type, storedAs }, index) => ({

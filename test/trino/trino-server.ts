@@ -83,6 +83,9 @@ function javaFor(version: number): string {
   throw new Error(`Trino ${VERSION} needs Java ${version} or newer; name its folder in TRINO_JAVA_HOME`)
 }
 
+/** Over the same files as `hive`, with tables of its own: what the emulated Athena runs on. */
+export const ATHENA_CATALOG = 'awsdatacatalog'
+
 /** A Trino of one process on a free port, with a catalog `hive` over files in a folder of its own. */
 export class TrinoServer {
   private constructor(
@@ -191,19 +194,20 @@ function writeConfig(folder: string, home: string, port: number, memoryMB: numbe
     'spill-enabled': 'true',
     'spiller-spill-path': join(folder, 'spill'),
   }
-  const hive = {
+  const hive = (metastore: string) => ({
     'connector.name': 'hive',
     'hive.metastore': 'file',
     // Tables of files elsewhere may not lie inside it.
-    'hive.metastore.catalog.dir': 'local:///catalog',
+    'hive.metastore.catalog.dir': `local:///${metastore}`,
     'fs.native-local.enabled': 'true',
     'local.location': join(folder, 'warehouse'),
     'hive.non-managed-table-writes-enabled': 'true',
     'hive.timestamp-precision': 'MICROSECONDS',
     'hive.storage-format': 'PARQUET',
-  }
+  })
   writeFileSync(join(folder, 'etc/config.properties'), lines(config))
-  writeFileSync(join(folder, 'etc/catalog/hive.properties'), lines(hive))
+  writeFileSync(join(folder, 'etc/catalog/hive.properties'), lines(hive('catalog')))
+  writeFileSync(join(folder, `etc/catalog/${ATHENA_CATALOG}.properties`), lines(hive('glue')))
 }
 
 function lines(properties: Readonly<Record<string, string>>): string {

@@ -1,20 +1,17 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import type { RepoConfig } from '../../config/repo-config.js'
-import { athenaSource, type BatchSource, trinoSource } from '../../core/data-source.js'
-import { feastError, messageOf } from '../../core/errors.js'
+import { messageOf } from '../../core/errors.js'
 import { nowMicros, parseInstant } from '../../core/instant.js'
 import type { HistoricalRequest } from '../../feature-store/feature-store.js'
-import type { EntityRows, FileFormat, RetrievalJob } from '../../offline-stores/offline-store.js'
+import type { EntityRows, RetrievalJob } from '../../offline-stores/offline-store.js'
 import type { CliContext } from '../cli-context.js'
 import { usageError } from '../exit-error.js'
-import { count } from '../materialize-progress.js'
-import { print, printJson, printNotice } from '../output.js'
-import { costText, scanText } from '../query-cost-text.js'
-import { printRows, type ScreenFormat } from '../result-printer.js'
+import { print, printJson } from '../output.js'
+import { scanText } from '../query-cost-text.js'
+import { checkOutput, giveResult, type OutputFlags } from '../retrieval-output.js'
 
-interface HistoricalFlags {
+interface HistoricalFlags extends OutputFlags {
   readonly dataframe?: string
   readonly entities?: string
   readonly sql?: string
@@ -23,12 +20,6 @@ interface HistoricalFlags {
   readonly features?: readonly string[]
   readonly featureService?: string
   readonly fullFeatureNames?: boolean
-  readonly output?: string
-  readonly table?: string
-  readonly overwrite?: boolean
-  readonly format?: ScreenFormat | FileFormat
-  readonly limit?: number
-  readonly json?: boolean
   readonly dryRun?: boolean
 }
 
@@ -45,16 +36,7 @@ export async function getHistoricalFeatures(
     const store = await context.store()
     const job = await store.getHistoricalFeatures(requestOf(entityRows, flags))
     if (flags.dryRun) return await showDryRun(job, flags.json ?? false)
-    try {
-      await (flags.table
-        ? keepResult(job, tableOf(flags.table, store.config), flags, context.signal)
-        : flags.output
-          ? writeResult(job, flags.output, flags, context.signal)
-          : printResult(job, flags, context.signal))
-    } finally {
-      const cost = job.cost?.()
-      if (cost) printNotice(costText(cost))
-    }
+    await giveResult(job, flags, { config: store.config, signal: context.signal })
   } finally {
     if (scratch) await rm(scratch, { recursive: true, force: true })
   }
@@ -71,12 +53,7 @@ function checkFlags(flags: HistoricalFlags): void {
   if (!flags.features === !flags.featureService) {
     throw usageError('Say what to join: --features "view:feature" (again for more), or --feature-service.')
   }
-  const onScreen = flags.format === undefined || ['json', 'csv', 'table'].includes(flags.format)
-  if (!flags.output && !onScreen) throw usageError(`--format ${flags.format} needs --output FILE.`)
-  if (flags.table && (flags.output || flags.format)) {
-    throw usageError('--table keeps the result in the offline store; --output and --format are for files.')
-  }
-  if (flags.output && flags.format === 'table') throw usageError('--format table is for the screen only.')
+  checkOutput(flags)
 }
 
 function requestOf(entityRows: EntityRows, flags: HistoricalFlags): HistoricalRequest {
@@ -118,59 +95,9 @@ async function dataframeRows(text: string, folder: string): Promise<EntityRows> 
   return { kind: 'file', path, format: 'json' }
 }
 
-async function printResult(job: RetrievalJob, flags: HistoricalFlags, signal: AbortSignal): Promise<void> {
-  const format = flags.json ? 'json' : ((flags.format ?? 'json') as ScreenFormat)
-  await printRows(await job.fields(), job.batches(signal), format, flags.limit)
-}
-
 async function showDryRun(job: RetrievalJob, json: boolean): Promise<void> {
   const shown = (await job.dryRun?.()) ?? { statements: [await job.sql()], sources: [] }
   if (json) return printJson(shown)
   print(shown.statements.join(';\n\n'))
   for (const scan of shown.sources) print(`\n${scanText(scan)}`)
-}
-
-const ENDINGS = /\.(parquet|csv|arrow|json)$/i
-
-async function writeResult(
-  job: RetrievalJob,
-  output: string,
-  { format, overwrite, json }: HistoricalFlags,
-  signal: AbortSignal,
-): Promise<void> {
-  if (!format && !ENDINGS.test(output)) {
-    throw feastError('INVALID_REQUEST', {
-      message: `--output ${output}: end its name in .parquet, .csv, .arrow or .json, or give --format.`,
-    })
-  }
-  const { rows } = await job.persist(resolve(output), {
-    signal,
-    overwrite: overwrite ?? false,
-    ...(format ? { format: format as FileFormat } : {}),
-  })
-  const cost = job.cost?.()
-  if (json) printJson({ rows, file: resolve(output), ...(cost && { cost }) })
-  else print(`Wrote ${count(rows)} rows to ${output}`)
-}
-
-/** `table`, or with its database or schema and catalog before it. */
-function tableOf(text: string, { offlineStore }: RepoConfig): BatchSource {
-  if (offlineStore.type === 'trino') return trinoSource({ table: text })
-  if (offlineStore.type === 'athena') {
-    const [table, database, dataSource] = text.split('.').reverse()
-    return athenaSource({ table: table!, ...(database && { database }), ...(dataSource && { dataSource }) })
-  }
-  throw usageError(`--table: the offline store ${offlineStore.type} has no tables; take --output FILE.`)
-}
-
-async function keepResult(
-  job: RetrievalJob,
-  target: BatchSource,
-  { table, overwrite, json }: HistoricalFlags,
-  signal: AbortSignal,
-): Promise<void> {
-  const { rows } = await job.persist(target, { signal, overwrite: overwrite ?? false })
-  const cost = job.cost?.()
-  if (json) printJson({ rows, table, ...(cost && { cost }) })
-  else print(`Kept ${count(rows)} rows in table ${table}`)
 }

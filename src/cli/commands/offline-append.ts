@@ -1,8 +1,7 @@
 import { resolve } from 'node:path'
-import type { ColumnBatch } from '../../core/cell.js'
 import { fileSource } from '../../core/data-source.js'
 import { feastError } from '../../core/errors.js'
-import { PULL_CREATED_TIMESTAMP, PULL_EVENT_TIMESTAMP } from '../../offline-stores/offline-store.js'
+import { withoutPullTimes } from '../../feature-store/pull-times.js'
 import type { CliContext } from '../cli-context.js'
 import { count } from '../materialize-progress.js'
 import { print, printJson } from '../output.js'
@@ -38,14 +37,4 @@ export async function offlineAppend(
   const { rows } = await offline.write(target, withoutPullTimes(job.batches(context.signal)))
   if (json) return printJson({ view: viewName, source: target.name, rows })
   print(`Appended ${count(rows)} rows to ${target.name}.`)
-}
-
-/** A pull adds the row's times under names of its own; the file's columns are all that is wanted. */
-async function* withoutPullTimes(batches: AsyncIterable<ColumnBatch>): AsyncIterable<ColumnBatch> {
-  for await (const { fields, columns, rowCount } of batches) {
-    const kept = fields
-      .map(({ name }, i) => (name === PULL_EVENT_TIMESTAMP || name === PULL_CREATED_TIMESTAMP ? -1 : i))
-      .filter((i) => i >= 0)
-    yield { fields: kept.map((i) => fields[i]!), columns: kept.map((i) => columns[i]!), rowCount }
-  }
 }

@@ -1,6 +1,6 @@
+import type { ColumnBatch } from '../../core/cell.js'
 import { type Field, field } from '../../core/field.js'
 import { ArrayOf, type FeastType } from '../../core/value-type.js'
-import type { ColumnBatch } from '../../core/cell.js'
 import { listElementOf } from '../list-element.js'
 import type { SqlDialect } from './sql-dialect.js'
 import type { SqlType } from './sql-type.js'

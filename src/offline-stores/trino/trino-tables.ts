@@ -1,10 +1,10 @@
 import type { BatchSource } from '../../core/data-source.js'
 import { feastError, messageOf } from '../../core/errors.js'
 import type { Logger } from '../../core/logger.js'
+import { keptName } from '../sql/kept-table.js'
 import type { TablePlace, WarehouseTables } from '../sql/sql-warehouse.js'
 import { isLeft, stamp } from '../sql/stamped-name.js'
 import { quoted, textLiteral } from '../sql/trino-types.js'
-import { keptName } from '../sql/kept-table.js'
 import type { TrinoClient } from './trino-client.js'
 
 export interface TrinoCatalog {

@@ -1,6 +1,6 @@
 import type { Cell, ColumnBatch } from '../../core/cell.js'
 import type { BatchSource } from '../../core/data-source.js'
-import { feastError, isFeastError, messageOf } from '../../core/errors.js'
+import { feastError, isFeastError } from '../../core/errors.js'
 import type { Field } from '../../core/field.js'
 import type { SqlRelation } from '../sql/sql-engine.js'
 import type { SqlWarehouse, StreamedStatement, TablePlace, WarehouseSession } from '../sql/sql-warehouse.js'

@@ -6,16 +6,17 @@ import { type DuckDBConnection, DuckDBInstance, type DuckDBType } from '@duckdb/
 import { quoteName, quoteText } from '../../../src/offline-stores/duckdb/duckdb-quote.js'
 import { AthenaFault } from './athena-fault.js'
 import { athenaText, trinoTypeOf } from './cell-text.js'
-import { type GlueCatalog, type GlueTable, hiveTypeOf, isIceberg } from './glue-catalog.js'
+import { type GlueCatalog, type GlueTable, hiveTypeOf, isIceberg, tablesNamed } from './glue-catalog.js'
 import { duckTypeOf } from './hive-type.js'
 import { ParquetFiles } from './parquet-files.js'
-import type {
-  EngineQuery,
-  QueryEngine,
-  ResultColumn,
-  SelectedRows,
-  WriteTarget,
-  WrittenRows,
+import {
+  type EngineQuery,
+  type QueryEngine,
+  type ResultColumn,
+  refuseUnwritable,
+  type SelectedRows,
+  type WriteTarget,
+  type WrittenRows,
 } from './query-engine.js'
 import { MACROS, trinoToDuckDB } from './trino-to-duckdb.js'
 
@@ -140,14 +141,13 @@ export class DuckDBQueryEngine implements QueryEngine {
 
   /** One at a time: two would replace the same view. */
   #refreshViews(connection: DuckDBConnection, sql: string): Promise<void> {
-    const refreshed = this.#refreshing.then(() => this.#makeViews(connection, sql.toLowerCase()))
+    const refreshed = this.#refreshing.then(() => this.#makeViews(connection, sql))
     this.#refreshing = refreshed.catch(() => undefined)
     return refreshed
   }
 
   async #makeViews(connection: DuckDBConnection, sql: string): Promise<void> {
     const tables = this.catalog.databases.flatMap((database) => this.catalog.tables(database))
-    const named = needed(tables, sql)
     const names = new Set(tables.map(viewName))
     for (const gone of [...this.#views].filter((view) => !names.has(view))) {
       await connection.run(`DROP VIEW IF EXISTS ${gone}`)
@@ -155,7 +155,7 @@ export class DuckDBQueryEngine implements QueryEngine {
     }
     for (const database of this.catalog.databases)
       await connection.run(`CREATE SCHEMA IF NOT EXISTS ${CATALOG}.${quoteName(database)}`)
-    for (const table of named) {
+    for (const table of tablesNamed(this.catalog, sql)) {
       await connection.run(
         `CREATE OR REPLACE VIEW ${viewName(table)} AS ${await this.#viewOf(connection, table)}`,
       )
@@ -255,19 +255,6 @@ function holdsTime(table: GlueTable, name: string): boolean {
   return table.columns.find((column) => column.name === name)?.type.includes('timestamp') ?? false
 }
 
-/** Tables that a statement names, and those that its views do: each before what needs it. */
-function needed(tables: readonly GlueTable[], sql: string): readonly GlueTable[] {
-  const named = tables.filter(({ name }) => sql.includes(name))
-  const views = named.filter(({ view }) => view !== undefined)
-  const below = views.flatMap(({ view, name }) =>
-    needed(
-      tables.filter((table) => table.name !== name),
-      view!.toLowerCase(),
-    ),
-  )
-  return [...new Set([...below, ...named.filter(({ view }) => view === undefined), ...views])]
-}
-
 function viewName({ database, name }: GlueTable): string {
   return `${CATALOG}.${quoteName(database.toLowerCase())}.${quoteName(name)}`
 }
@@ -282,19 +269,6 @@ function emptySelect(table: GlueTable): string {
 
 function columnsOf(names: readonly string[], types: readonly DuckDBType[]): ResultColumn[] {
   return names.map((name, index) => ({ name, type: trinoTypeOf(types[index]!) }))
-}
-
-/** Files of Hive hold lower case names without signs, and times to the millisecond. */
-function refuseUnwritable({ name, type }: ResultColumn, isFine: boolean): void {
-  if (!/^[a-z0-9_]+$/.test(name))
-    throw new AthenaFault(`NOT_SUPPORTED: column name '${name}' is not supported by Hive`)
-  if (type.includes('with time zone')) throw new AthenaFault(`NOT_SUPPORTED: Unsupported Hive type: ${type}`)
-  if (!isFine && type.includes('timestamp(6)'))
-    throw new AthenaFault(
-      `NOT_SUPPORTED: Incorrect timestamp precision for timestamp(6); the configured precision is MILLISECONDS; column name: ${name}`,
-    )
-  if (/\b(unknown|json|uuid|time)\b/.test(type))
-    throw new AthenaFault(`NOT_SUPPORTED: Unsupported Hive type: ${type} (column ${name})`)
 }
 
 function asAthenaSays(error: unknown, database: string): unknown {

@@ -194,3 +194,23 @@ export function withSlash(location: string): string {
 export function hiveTypeOf(column: GlueColumn): HiveType {
   return parseHiveType(column.type)
 }
+
+/** Tables that a statement names, and those that its views do: each before what needs it. */
+export function tablesNamed(catalog: GlueCatalog, sql: string): readonly GlueTable[] {
+  return named(
+    catalog.databases.flatMap((database) => catalog.tables(database)),
+    sql.toLowerCase(),
+  )
+}
+
+function named(tables: readonly GlueTable[], sql: string): readonly GlueTable[] {
+  const direct = tables.filter(({ name }) => sql.includes(name))
+  const views = direct.filter(({ view }) => view !== undefined)
+  const below = views.flatMap((one) =>
+    named(
+      tables.filter((table) => table !== one),
+      one.view!.toLowerCase(),
+    ),
+  )
+  return [...new Set([...below, ...direct.filter(({ view }) => view === undefined), ...views])]
+}

@@ -1,3 +1,5 @@
+import { AthenaFault } from './athena-fault.js'
+
 /** What runs the queries of the emulated Athena, over the tables of its catalog. */
 export interface QueryEngine {
   /** A query's rows as Athena writes them: all cells texts. */
@@ -39,4 +41,17 @@ export interface WrittenRows {
   readonly rowCount: number
   /** Names in the folder. */
   readonly files: readonly string[]
+}
+
+/** Files of Hive hold lower case names without signs, and times to the millisecond. */
+export function refuseUnwritable({ name, type }: ResultColumn, isFine: boolean): void {
+  if (!/^[a-z0-9_]+$/.test(name))
+    throw new AthenaFault(`NOT_SUPPORTED: column name '${name}' is not supported by Hive`)
+  if (type.includes('with time zone')) throw new AthenaFault(`NOT_SUPPORTED: Unsupported Hive type: ${type}`)
+  if (!isFine && type.includes('timestamp(6)'))
+    throw new AthenaFault(
+      `NOT_SUPPORTED: Incorrect timestamp precision for timestamp(6); the configured precision is MILLISECONDS; column name: ${name}`,
+    )
+  if (/\b(unknown|json|uuid|time)\b/.test(type))
+    throw new AthenaFault(`NOT_SUPPORTED: Unsupported Hive type: ${type} (column ${name})`)
 }
