@@ -2,6 +2,8 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals'
 import fc from 'fast-check'
 import { readOnnx } from '../../src/models/onnx/onnx-file.js'
 import { isFeastError } from '../../src/core/errors.js'
+import { Random } from '../compat/random.js'
+import { loadDamagedModels } from './damaged-models.js'
 import { type ModelServer, openModelServer } from './model-server.js'
 import { linearModel, mixedModel } from './onnx-builder.js'
 
@@ -132,4 +134,8 @@ it('a damaged model file is read or refused, never more', () => {
     ),
     { seed, numRuns: 2000 },
   )
+})
+
+it('the runtime gets damaged model files: each is loaded or refused, and the process lives', async () => {
+  await loadDamagedModels(new Random(seed), 25)
 })

@@ -118,6 +118,75 @@ it('features looked up, tensors over HTTP and over gRPC, as values and as bytes:
   expect(raw['outputs']).toHaveLength(1)
 })
 
+it.each([1, 2, 257])(
+  'a batch of %d: looked up, as values and as bytes, over HTTP and over gRPC, the same',
+  async (size) => {
+    const of = <T>(make: (row: number) => T): T[] => Array.from({ length: size }, (_, row) => make(row))
+    const rates = new Float32Array(of((row) => Math.fround(Math.sin(row) * 3)))
+    const cities = of((row) => ['seoul', 'jeju', 'busan', '서울'][row % 4]!)
+    const trips = of((row) => row - 3)
+    const columns: readonly [name: string, datatype: string, data: readonly unknown[], bytes: Buffer][] = [
+      ['city', 'BYTES', cities, Buffer.concat(cities.flatMap((city) => [length32(city), Buffer.from(city)]))],
+      ['trips', 'INT64', trips, Buffer.from(new BigInt64Array(trips.map(BigInt)).buffer)],
+      ['rate', 'FP32', [...rates], Buffer.from(rates.buffer)],
+    ]
+    const predicted = await server.post('/predict', {
+      model: 'mixed',
+      entities: { driver_id: of(() => 1) },
+      overrides: { city: cities, trips, rate: [...rates] },
+    })
+    const expected = {
+      labels: predicted.body.predictions.map((one: { label: number }) => one.label),
+      chances: predicted.body.predictions.flatMap((one: { probabilities: object }) =>
+        Object.values(one.probabilities),
+      ),
+    }
+    expect(expected.labels).toHaveLength(size)
+
+    const inputs = columns.map(([name, datatype, data]) => ({ name, datatype, shape: [size, 1], data }))
+    const json = await server.post('/v2/models/mixed/infer', { inputs })
+    const [label, probabilities] = json.body.outputs
+    expect({ labels: label.data, chances: probabilities.data }).toEqual(expected)
+
+    const head = Buffer.from(
+      JSON.stringify({
+        inputs: columns.map(([name, datatype, , bytes]) => {
+          return { name, datatype, shape: [size, 1], parameters: { binary_data_size: bytes.length } }
+        }),
+        parameters: { binary_data_output: true },
+      }),
+    )
+    const binary = await server.post(
+      '/v2/models/mixed/infer',
+      Buffer.concat([head, ...columns.map(([, , , bytes]) => bytes)]),
+      { 'inference-header-content-length': String(head.length), 'content-type': 'application/octet-stream' },
+    )
+    const tail = binary.bytes.subarray(Number(binary.headers['inference-header-content-length']))
+    expect(numbersIn(tail.subarray(0, 8 * size), tail.subarray(8 * size))).toEqual(expected)
+
+    const raw = await call('ModelInfer', {
+      model_name: 'mixed',
+      inputs: inputs.map(({ data: _, ...input }) => input),
+      raw_input_contents: columns.map(([, , , bytes]) => bytes),
+    })
+    const [first, second] = raw['raw_output_contents'] as [Buffer, Buffer]
+    expect(numbersIn(first, second)).toEqual(expected)
+  },
+)
+
+function length32(text: string): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32LE(Buffer.byteLength(text))
+  return bytes
+}
+
+function numbersIn(labels: Uint8Array, chances: Uint8Array) {
+  return {
+    labels: [...new BigInt64Array(new Uint8Array(labels).buffer)].map(Number),
+    chances: [...new Float32Array(new Uint8Array(chances).buffer)],
+  }
+}
+
 it('bytes behind the JSON come and go, mixed with values as they are asked for', async () => {
   const numbers = Buffer.from(new BigInt64Array([2n ** 63n - 1n]).buffer)
   const head = JSON.stringify({
