@@ -25,6 +25,8 @@ export interface ServeOptions {
   readonly metricsPort?: number
   /** Of /metrics; of this process alone when left out. */
   readonly metricsText?: () => Promise<string>
+  /** Tells the other processes that serve with this one of a change to models; returns when they have heard it. */
+  readonly modelsChanged?: () => Promise<void>
   readonly maxConnections?: number
   readonly timeouts?: Partial<HttpTimeouts>
   /** How long requests may go on after the server was told to stop. */
@@ -38,6 +40,8 @@ export interface RunningServer {
   readonly grpcPort: number | undefined
   /** Metrics of this process as data, to be summed over workers. */
   metricsSamples(): Promise<readonly object[]>
+  /** Looks at the model registry now, and not only when it is time. */
+  refreshModels(): Promise<void>
   /** Answers what was asked, then closes everything; repeatable. */
   stop(): Promise<void>
 }
@@ -77,6 +81,7 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
   const app = await createApp({
     ...shared,
     jobs,
+    modelsChanged: options.modelsChanged,
     bodyLimitBytes: limits.bodyBytes,
     timeouts: { ...DEFAULT_TIMEOUTS, ...keepAliveOf(options), ...options.timeouts },
     metricsText: options.metricsText ?? metrics.text,
@@ -118,7 +123,14 @@ export async function startServer(options: ServeOptions): Promise<RunningServer>
     await store.close()
   })
   const { port: listening } = app.server.address() as AddressInfo
-  return { host, port: listening, grpcPort: grpc?.port, metricsSamples: metrics.samples, stop }
+  return {
+    host,
+    port: listening,
+    grpcPort: grpc?.port,
+    metricsSamples: metrics.samples,
+    refreshModels: async () => parts.models?.deployer.refresh(),
+    stop,
+  }
 }
 
 function keepAliveOf({ keepAliveTimeoutSeconds: seconds }: ServeOptions): Partial<HttpTimeouts> {

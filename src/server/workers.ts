@@ -41,6 +41,9 @@ export class Workers {
   readonly #members = new Map<number, Member>()
   readonly #metrics = new WorkerMetrics()
   readonly #pauses = new Set<NodeJS.Timeout>()
+  /** Changes to models that some workers have not looked at yet. */
+  readonly #looking = new Map<number, { readonly by: Set<Member>; readonly done: () => void }>()
+  #changes = 0
   #failures = 0
   #restarts = 0
   #isStopping = false
@@ -110,6 +113,12 @@ export class Workers {
         break
       case 'scrape':
         void this.#answerScrape(member, message.ask)
+        break
+      case 'models_changed':
+        this.#letOthersLook(member, message.ask)
+        break
+      case 'looked':
+        this.#looked(member, message.ask)
     }
   }
 
@@ -122,10 +131,31 @@ export class Workers {
     tell(worker, { type: 'scraped', ask, text: await this.metricsText() })
   }
 
+  #letOthersLook(changer: Member, ask: number): void {
+    const change = ++this.#changes
+    const others = [...this.#members.values()].filter((member) => member !== changer)
+    const done = () => {
+      this.#looking.delete(change)
+      tell(changer.worker, { type: 'all_looked', ask })
+    }
+    if (others.length === 0) {
+      done()
+      return
+    }
+    this.#looking.set(change, { by: new Set(others), done })
+    for (const { worker } of others) tell(worker, { type: 'look_at_models', ask: change })
+  }
+
+  #looked(member: Member, change: number): void {
+    const looking = this.#looking.get(change)
+    if (looking?.by.delete(member) && looking.by.size === 0) looking.done()
+  }
+
   #ended(member: Member, code: number | null, signal: string | null): void {
     const { worker, startedAt, isReady, why } = member
     this.#members.delete(worker.id)
     this.#metrics.retire(member)
+    for (const change of [...this.#looking.keys()]) this.#looked(member, change)
     if (this.#isStopping) return
     const reason = why ?? (signal ? `it was ended by ${signal}` : `it exited with ${code}`)
     this.#failures = isReady && performance.now() - startedAt >= WELL_MS ? 0 : this.#failures + 1

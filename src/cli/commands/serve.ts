@@ -111,7 +111,7 @@ async function start(
     keepAliveTimeoutSeconds: flags.keepAliveTimeout,
     ...(flags.workerConnections ? { maxConnections: flags.workerConnections } : {}),
     ...(tls ? { tls } : {}),
-    ...(link ? { metricsText: () => link.metricsText() } : {}),
+    ...(link ? { metricsText: () => link.metricsText(), modelsChanged: () => link.modelsChanged() } : {}),
     ...(flags.metrics && !link ? { metricsPort: METRICS_PORT } : {}),
   })
 }

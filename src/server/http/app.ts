@@ -46,6 +46,8 @@ export interface AppOptions {
   readonly access: AccessControl | undefined
   readonly readiness: Readiness
   readonly models?: Models | undefined
+  /** Called after a change to models that is in force here; returns when it is wherever this server runs. */
+  readonly modelsChanged?: (() => Promise<void>) | undefined
   readonly tracer?: RequestTracer | undefined
   readonly bodyLimitBytes: number
   readonly timeouts: HttpTimeouts

@@ -19,6 +19,7 @@ interface Deps {
   readonly store: FeatureStore
   readonly models: Models
   readonly access: AccessControl | undefined
+  readonly modelsChanged?: (() => Promise<void>) | undefined
 }
 
 const comment = z.string().max(1024).default('')
@@ -60,7 +61,7 @@ interface OfAlias extends OfModel {
   readonly alias: string
 }
 
-/** The model registry over HTTP (`/models…`). What changes it is in force here before it is answered. */
+/** The model registry over HTTP (`/models…`). What changes it is in force in this server before it is answered. */
 export const modelRoutes: FastifyPluginAsync<Deps> = async (app, deps) => {
   const { store, access } = deps
   const { registry, deployer } = deps.models
@@ -155,14 +156,17 @@ export const modelRoutes: FastifyPluginAsync<Deps> = async (app, deps) => {
 
 /** @param isFirst of several: the next one brings it into force */
 async function change(
-  { models, access }: Deps,
+  { models, access, modelsChanged }: Deps,
   request: FastifyRequest<{ Params: OfModel }>,
   change: ModelChange,
   isFirst = false,
 ) {
   const { registry, deployer } = models
   const state = await registry.change(request.params.name, change, authorOf(request, access))
-  if (!isFirst) await deployer.refresh()
+  if (!isFirst) {
+    await deployer.refresh()
+    await modelsChanged?.()
+  }
   return state
 }
 
