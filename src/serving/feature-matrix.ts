@@ -229,9 +229,11 @@ function overriddenCells(
   overrides: Overrides,
   rowCount: number,
 ): ReadonlyMap<string, readonly Cell[]> {
+  const given = Object.entries(overrides)
+  if (given.length === 0) return NO_OVERRIDES
   const features = new Map(inputs.flatMap((input) => input.features.map((one) => [one.name, one] as const)))
   return new Map(
-    Object.entries(overrides).map(([name, values]) => {
+    given.map(([name, values]) => {
       const feature = features.get(name)
       if (feature === undefined) {
         const message = `overrides: the model takes no feature "${name}"; it takes ${[...features.keys()].join(', ')}.`
@@ -249,6 +251,8 @@ function overriddenCells(
     }),
   )
 }
+
+const NO_OVERRIDES: ReadonlyMap<string, readonly Cell[]> = new Map()
 
 /** The tensors of one request while they are made. */
 class Filling {

@@ -1,10 +1,10 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { openSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { CLI, pythonCommand } from './bench-repo.js'
+import { CLI, pythonCommand, ROOT } from './bench-repo.js'
 
 /** A server under test, in a process of its own. */
 export interface BenchServer {
@@ -46,6 +46,85 @@ export async function servePython(repo: string, python: string): Promise<BenchSe
   })
   await untilHealthy(child, port)
   return { pid: child.pid!, port, stop: () => end(child) }
+}
+
+/** FastAPI, onnxruntime and Python Feast's SDK: `predict_server.py`. @param pythonPath where onnxruntime lies */
+export async function servePythonPredict(
+  repo: string,
+  model: string,
+  service: string,
+  python: string,
+  pythonPath: string,
+): Promise<BenchServer> {
+  const port = await freePort()
+  const log = openSync(join(repo, 'serve-python.log'), 'w')
+  const args = [join(ROOT, 'test/bench/predict_server.py'), repo, model, service, String(port)]
+  const child = spawn(python, args, {
+    stdio: ['ignore', log, log],
+    env: { ...process.env, FEAST_USAGE: 'False', PYTHONDONTWRITEBYTECODE: '1', PYTHONPATH: pythonPath },
+  })
+  await untilHealthy(child, port)
+  return { pid: child.pid!, port, stop: () => end(child) }
+}
+
+const CANNED_FLAG = '--canned-server'
+export const CANNED_PATH = '/canned'
+
+/** Our own HTTP application with a route that reads its body and answers with the same bytes, whatever they are. */
+export async function serveCanned(repo: string, answer: Buffer): Promise<BenchServer> {
+  const log = openSync(join(repo, 'serve-canned.log'), 'w')
+  const child = fork(fileURLToPath(import.meta.url), [CANNED_FLAG], {
+    serialization: 'advanced',
+    stdio: ['ignore', log, log, 'ipc'],
+  })
+  child.send({ repo, answer })
+  const port = await new Promise<number>((listening, failed) => {
+    child.once('message', (message) => listening(message as number))
+    child.once('exit', () => failed(new Error('the canned server has ended')))
+  })
+  return { pid: child.pid!, port, stop: () => end(child) }
+}
+
+/** True in the process that is {@link serveCanned}; it serves until its parent ends. */
+export function servesAsCanned(): boolean {
+  if (!process.argv.includes(CANNED_FLAG)) return false
+  process.once('message', (given) => {
+    const { repo, answer } = given as { readonly repo: string; readonly answer: Uint8Array }
+    void startCanned(repo, Buffer.from(answer)).then((port) => process.send!(port))
+  })
+  process.on('disconnect', () => process.exit())
+  return true
+}
+
+async function startCanned(repo: string, answer: Buffer): Promise<number> {
+  const [{ loadRepoConfig }, { openFeatureStore }, { openServerLog }, { openServerParts }] =
+    await Promise.all([
+      import('../../src/config/repo-config.js'),
+      import('../../src/feature-store/open.js'),
+      import('../../src/server/server-log.js'),
+      import('../../src/server/server-parts.js'),
+    ])
+  const [{ createApp }, { MaterializeJobs }, { sendJson }] = await Promise.all([
+    import('../../src/server/http/app.js'),
+    import('../../src/server/http/materialize-jobs.js'),
+    import('../../src/server/http/send-json.js'),
+  ])
+  const config = await loadRepoConfig({ chdir: repo, env: {} })
+  const store = openFeatureStore({ ...config, models: undefined })
+  const log = await openServerLog('warning')
+  const parts = await openServerParts(store, log)
+  const app = await createApp({
+    ...parts,
+    jobs: new MaterializeJobs({ store, logger: log.logger, workers: 1 }),
+    bodyLimitBytes: config.featureServer.limits.bodyBytes,
+    timeouts: { keepAliveMs: 30_000, headersMs: 15_000, requestMs: 60_000, answerMs: 30_000 },
+    maxConnections: 1000,
+    metricsText: parts.metrics.text,
+    stopping: () => false,
+  })
+  app.post(CANNED_PATH, async (_request, reply) => sendJson(reply, 200, answer))
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  return (app.server.address() as AddressInfo).port
 }
 
 const FLAG = '--grpc-js-server'

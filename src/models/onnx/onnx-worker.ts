@@ -17,23 +17,23 @@ export interface WorkerSettings {
 
 export type ToWorker =
   | { readonly kind: 'load'; readonly bytes: SharedArrayBuffer }
-  | {
-      readonly kind: 'run'
-      readonly id: number
-      readonly feeds: readonly NamedTensor[]
-      readonly outputs: readonly string[]
-    }
+  | { readonly kind: 'run'; readonly runs: readonly WorkerRun[] }
+
+/** One after another; what becomes of one is nothing to the next. */
+export interface WorkerRun {
+  readonly feeds: readonly NamedTensor[]
+  readonly outputs: readonly string[]
+}
 
 export type FromWorker =
   | { readonly kind: 'loaded' }
-  | {
-      readonly kind: 'done'
-      readonly id: number
-      readonly outputs: readonly NamedTensor[]
-      readonly ms: number
-    }
-  | { readonly kind: 'failed'; readonly id: number; readonly why: string }
+  /** In the order of the runs. */
+  | { readonly kind: 'done'; readonly results: readonly WorkerResult[] }
   | { readonly kind: 'unusable'; readonly reason: 'runtime' | 'model'; readonly why: string }
+
+export type WorkerResult =
+  | { readonly outputs: readonly NamedTensor[]; readonly ms: number }
+  | { readonly why: string }
 
 /**
  * The code of a worker thread, which holds one session. It travels as its own text, so that it needs no file beside
@@ -70,7 +70,7 @@ export function onnxWorker(load: (name: string) => unknown): void {
     }
   }
 
-  const run = async (id: number, feeds: readonly NamedTensor[], outputs: readonly string[]) => {
+  const run = async ({ feeds, outputs }: WorkerRun, buffers: ArrayBuffer[]): Promise<WorkerResult> => {
     try {
       const given: Record<string, OnnxValue> = {}
       for (const { name, type, data, dims } of feeds) {
@@ -79,20 +79,26 @@ export function onnxWorker(load: (name: string) => unknown): void {
       const started = performance.now()
       const results = await session!.run(given, outputs)
       const ms = performance.now() - started
-      const buffers: ArrayBuffer[] = []
       const found = outputs.map((name) => {
         const { type, dims, data } = results[name] as InstanceType<typeof ort.Tensor>
         if (ArrayBuffer.isView(data)) buffers.push(data.buffer as ArrayBuffer)
-        return { name, type, dims, data }
+        return { name, type: type as TensorType, dims, data: data as TensorData }
       })
-      say({ kind: 'done', id, outputs: found, ms }, buffers)
+      return { outputs: found, ms }
     } catch (error) {
-      say({ kind: 'failed', id, why: textOf(error) })
+      return { why: textOf(error) }
     }
+  }
+
+  const runAll = async (runs: readonly WorkerRun[]) => {
+    const buffers: ArrayBuffer[] = []
+    const results: WorkerResult[] = []
+    for (const one of runs) results.push(await run(one, buffers))
+    say({ kind: 'done', results }, buffers)
   }
 
   port.on('message', (message: ToWorker) => {
     if (message.kind === 'load') void open(message.bytes)
-    else void run(message.id, message.feeds, message.outputs)
+    else void runAll(message.runs)
   })
 }

@@ -7,6 +7,7 @@ import {
   type NamedTensor,
   onnxWorker,
   type ToWorker,
+  type WorkerResult,
   type WorkerSettings,
 } from './onnx-worker.js'
 
@@ -32,7 +33,6 @@ export interface Inference {
 export type Feeds = ReadonlyMap<string, Tensor>
 
 interface Job {
-  readonly id: number
   readonly feeds: Feeds
   readonly outputs: readonly string[]
   readonly asked: number
@@ -48,6 +48,9 @@ const START_MS = 60_000
 const PAUSES_MS = [0, 100, 1000, 10_000] as const
 /** Runs that were given up and go on, as a multiple of the workers. */
 const MAX_STUCK = 2
+/** Runs that go to a worker in one message while they take no longer than this together. */
+const TOGETHER_MS = 1
+const MAX_TOGETHER = 32
 /** How long stuck threads are waited for at the end. */
 const FAREWELL_MS = 500
 
@@ -62,7 +65,9 @@ export class SessionPool {
   readonly #slots = new Set<Slot>()
   /** In the order in which they came; what is over is passed over. */
   #queue: Job[] = []
-  #lastId = 0
+  #isHandingOut = false
+  /** Of the latest runs, roughly; the first one goes alone. */
+  #usualMs = TOGETHER_MS
   #isClosed = false
   /** Workers that were given up, until their threads have ended. */
   readonly #leaving = new Set<Slot>()
@@ -106,8 +111,7 @@ export class SessionPool {
     if (this.#slots.size === 0 && this.#leaving.size > MAX_STUCK * this.#options.workers) {
       return Promise.reject(this.#allStuck())
     }
-    const slot = this.#idle()
-    if (slot === undefined && this.#queue.length >= queueLimit) {
+    if (this.#queue.length >= queueLimit && this.#queue.length >= queueLimit + this.#idle().length) {
       return Promise.reject(feastError('MODEL_OVERLOADED', { model, limit: queueLimit }))
     }
     return new Promise((resolve, reject) => {
@@ -117,7 +121,6 @@ export class SessionPool {
         reject(this.#late(timeoutMs))
       }, Math.ceil(timeoutMs))
       const job: Job = {
-        id: ++this.#lastId,
         feeds,
         outputs,
         asked: performance.now(),
@@ -132,8 +135,8 @@ export class SessionPool {
           reject(error)
         },
       }
-      if (slot) this.#dispatch(slot, job)
-      else this.#queue.push(job)
+      this.#queue.push(job)
+      this.#handOutSoon()
     })
   }
 
@@ -147,7 +150,7 @@ export class SessionPool {
     this.#isClosed = true
     for (const job of this.#queue.splice(0)) job.reject(feastError('SHUTTING_DOWN', undefined))
     for (const slot of [...this.#slots]) {
-      slot.job?.reject(feastError('SHUTTING_DOWN', undefined))
+      slot.rejectAll(feastError('SHUTTING_DOWN', undefined))
       this.#retire(slot)
     }
     let timer: NodeJS.Timeout | undefined
@@ -165,30 +168,54 @@ export class SessionPool {
     })
   }
 
-  #idle(): Slot | undefined {
-    for (const slot of this.#slots) if (slot.isReady && slot.job === undefined) return slot
-    return undefined
+  #idle(): readonly Slot[] {
+    return [...this.#slots].filter((slot) => slot.isReady && slot.jobs.length === 0)
   }
 
-  #dispatch(slot: Slot, job: Job): void {
-    slot.job = job
-    job.dispatched = performance.now()
+  /** Once all is known that this turn of the event loop wants to have run. */
+  #handOutSoon(): void {
+    if (this.#isHandingOut) return
+    this.#isHandingOut = true
+    process.nextTick(() => {
+      this.#isHandingOut = false
+      this.#handOut()
+    })
+  }
+
+  /** Short runs travel together: waking a thread costs more than they do. */
+  #handOut(): void {
+    if (this.#queue.length === 0) return
+    const idle = this.#idle()
+    for (const [index, slot] of idle.entries()) {
+      const share = Math.ceil(this.#queue.length / (idle.length - index))
+      const short = Math.floor(TOGETHER_MS / this.#usualMs)
+      const jobs = this.#queue.splice(0, Math.max(1, Math.min(share, short, MAX_TOGETHER)))
+      if (jobs.length > 0) this.#dispatch(slot, jobs)
+    }
+  }
+
+  #dispatch(slot: Slot, jobs: readonly Job[]): void {
+    slot.jobs = jobs
     slot.stuck = setTimeout(() => this.#giveUp(slot), this.#options.timeoutMs)
-    const feeds = [...job.feeds].map(([name, { type, shape, data }]) => ({ name, type, dims: shape, data }))
-    slot.send({ kind: 'run', id: job.id, feeds, outputs: job.outputs })
+    const now = performance.now()
+    const runs = jobs.map((job) => {
+      job.dispatched = now
+      const feeds = [...job.feeds].map(([name, { type, shape, data }]) => ({ name, type, dims: shape, data }))
+      return { feeds, outputs: job.outputs }
+    })
+    slot.send({ kind: 'run', runs })
   }
 
   #next(slot: Slot): void {
     clearTimeout(slot.stuck)
-    slot.job = undefined
+    slot.jobs = []
     slot.failures = 0
-    const job = this.#queue.shift()
-    if (job) this.#dispatch(slot, job)
+    this.#handOut()
   }
 
   /** The thread may come back late or never: its place is taken at once, while not too many are away. */
   #giveUp(slot: Slot): void {
-    slot.job?.reject(this.#late(this.#options.timeoutMs))
+    slot.rejectAll(this.#late(this.#options.timeoutMs))
     this.#retire(slot)
     if (this.#leaving.size <= MAX_STUCK * this.#options.workers) this.#replace(0)
     else if (this.#slots.size === 0) this.#failAll()
@@ -204,7 +231,7 @@ export class SessionPool {
     this.#leaving.add(slot)
     void slot.ended.then(() => this.#leaving.delete(slot))
     slot.isGone = true
-    if (slot.isReady && slot.job === undefined) {
+    if (slot.isReady && slot.jobs.length === 0) {
       void slot.worker.terminate()
       return
     }
@@ -260,7 +287,7 @@ export class SessionPool {
           slot.isReady = true
           this.#next(slot)
           resolve()
-        } else this.#answered(slot, message)
+        } else this.#answered(slot, message.results)
       })
       worker.on('error', (error) => this.#ended(slot, messageOf(error), reject))
       worker.on('exit', (code) => this.#ended(slot, `exit code ${code}`, reject))
@@ -268,22 +295,26 @@ export class SessionPool {
     })
   }
 
-  #answered(slot: Slot, message: Extract<FromWorker, { readonly id: number }>): void {
-    const job = slot.job
+  #answered(slot: Slot, results: readonly WorkerResult[]): void {
+    const { jobs } = slot
     this.#next(slot)
-    if (job === undefined) return
-    if (message.kind === 'failed') {
-      job.reject(feastError('MODEL_RUN_FAILED', { model: this.#options.model, why: message.why }))
-    } else {
-      const outputs = new Map(message.outputs.map((one) => [one.name, tensorOf(one)]))
-      job.resolve({ outputs, queueMs: job.dispatched - job.asked, runMs: message.ms })
+    for (const [index, result] of results.entries()) this.#settle(jobs[index]!, result)
+  }
+
+  #settle(job: Job, result: WorkerResult): void {
+    if ('why' in result) {
+      job.reject(feastError('MODEL_RUN_FAILED', { model: this.#options.model, why: result.why }))
+      return
     }
+    this.#usualMs += (result.ms - this.#usualMs) / 8
+    const outputs = new Map(result.outputs.map((one) => [one.name, tensorOf(one)]))
+    job.resolve({ outputs, queueMs: job.dispatched - job.asked, runMs: result.ms })
   }
 
   #ended(slot: Slot, why: string, reject: (error: Error) => void): void {
     if (slot.isGone) return
     const error = feastError('MODEL_WORKER_FAILED', { model: this.#options.model, why })
-    slot.job?.reject(error)
+    slot.rejectAll(error)
     this.#retire(slot)
     if (slot.isReady) this.#replace(slot.failures)
     else reject(error)
@@ -316,7 +347,8 @@ function endAtOnce(): void {
 class Slot {
   isReady = false
   isGone = false
-  job: Job | undefined
+  /** With the worker; none: it is idle. */
+  jobs: readonly Job[] = []
   stuck: NodeJS.Timeout | undefined
 
   readonly ended: Promise<void>
@@ -327,6 +359,10 @@ class Slot {
     public failures: number,
   ) {
     this.ended = new Promise((resolve) => worker.once('exit', () => resolve()))
+  }
+
+  rejectAll(error: Error): void {
+    for (const job of this.jobs) job.reject(error)
   }
 
   send(message: ToWorker): void {
