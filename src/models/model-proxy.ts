@@ -4,6 +4,7 @@ import { compareRows } from './agreement.js'
 import { CanaryWatch } from './canary-watch.js'
 import type { Deployer } from './deployer.js'
 import type { ModelHost } from './model-host.js'
+import type { ModelManifest } from './model-manifest.js'
 import type { ModelsConfig } from './models-config.js'
 import type { PredictAnswer, PredictionRecord, Predictor, PredictRequest } from './predict.js'
 import type { LoggedPrediction } from './prediction-rows.js'
@@ -186,7 +187,7 @@ export class ModelProxy {
     const started = performance.now()
     try {
       await shadows.host.use(request.model, version, async (shadow) => {
-        if (JSON.stringify(shadow.manifest.inputs) !== JSON.stringify(model.manifest.inputs)) {
+        if (!takesTheSame(shadow.manifest, model.manifest)) {
           const own: ShadowRequest = { ...request, version, primary }
           await shadows.predictor.predict(own, 'shadow')
         } else if (inference !== undefined) {
@@ -241,6 +242,17 @@ export interface ShadowCounts {
 interface ShadowRequest extends ProxiedRequest {
   /** What was answered. */
   readonly primary: PredictionRecord
+}
+
+const compared = new WeakMap<ModelManifest, WeakMap<ModelManifest, boolean>>()
+
+/** Whether what the one was fed with can be fed to the other. Looked at once for each two. */
+function takesTheSame(a: ModelManifest, b: ModelManifest): boolean {
+  const known = compared.get(a) ?? new WeakMap<ModelManifest, boolean>()
+  compared.set(a, known)
+  const isSame = known.get(b) ?? JSON.stringify(a.inputs) === JSON.stringify(b.inputs)
+  known.set(b, isSame)
+  return isSame
 }
 
 /** A caller may choose among the versions that answer. */

@@ -168,6 +168,50 @@ describe('a worker that crashes', () => {
   })
 })
 
+it('what travelled with a worker that crashes is run again', async () => {
+  const workers: Worker[] = []
+  const add = (message: unknown) => workers.push((message as { readonly worker: Worker }).worker)
+  subscribe('worker_threads', add)
+  try {
+    open({ workers: 1 })
+    const model = await host.load(sourceOf('m', '1', linearModel([2])))
+    const infer = async (x: number) =>
+      (await model.infer(matrix([x]), { timeoutMs: 20_000 })).outputs.get('score')!.data[0]
+    for (let i = 0; i < 40; i++) await infer(i)
+    const asked = [1, 2, 3, 4, 5].map(infer)
+    workers.at(-1)!.postMessage(null)
+    const outcomes = await Promise.allSettled(asked)
+    expect(outcomes.map((one) => (one.status === 'fulfilled' ? one.value : one.reason.code))).toEqual([
+      'MODEL_WORKER_FAILED',
+      ...[4, 6, 8, 10],
+    ])
+    expect(host.counts()).toMatchObject([{ replacements: 1, waiting: 0 }])
+  } finally {
+    unsubscribe('worker_threads', add)
+  }
+})
+
+it('what is asked for together gets its own answers, and one that is refused harms none of the others', async () => {
+  open({ workers: 2 })
+  const model = await host.load(sourceOf('m', '1', linearModel([1, 10])))
+  // Only what is known to be short travels together.
+  for (let i = 0; i < 20; i++) await model.infer(matrix([i, 0]), { timeoutMs: 20_000 })
+  const asked = Array.from({ length: 90 }, (_, i) => (i % 9 === 4 ? matrix([i, 0, 0]) : matrix([i, 1])))
+  const outcomes = await Promise.allSettled(asked.map((feeds) => model.infer(feeds, { timeoutMs: 20_000 })))
+  for (const [i, outcome] of outcomes.entries()) {
+    if (i % 9 === 4) {
+      expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'MODEL_RUN_FAILED' } })
+    } else {
+      expect(outcome.status).toBe('fulfilled')
+      const { outputs, queueMs } = (
+        outcome as PromiseFulfilledResult<Awaited<ReturnType<typeof model.infer>>>
+      ).value
+      expect([...outputs.get('score')!.data]).toEqual([i + 10])
+      expect(queueMs).toBeGreaterThanOrEqual(0)
+    }
+  }
+})
+
 it('what the model refuses is told, and harms nothing', async () => {
   open({ workers: 1 })
   const model = await host.load(sourceOf('m', '1', linearModel([1, 1])))

@@ -94,7 +94,7 @@ export function onnxWorker(load: (name: string) => unknown): void {
     const buffers: ArrayBuffer[] = []
     const results: WorkerResult[] = []
     for (const one of runs) results.push(await run(one, buffers))
-    say({ kind: 'done', results }, buffers)
+    say({ kind: 'done', results }, [...new Set(buffers)])
   }
 
   port.on('message', (message: ToWorker) => {

@@ -38,6 +38,8 @@ interface Job {
   readonly asked: number
   readonly timeoutMs: number
   dispatched: number
+  /** It was with a worker that crashed, maybe not by its fault. */
+  isSuspect: boolean
   resolve(result: Inference): void
   reject(error: Error): void
 }
@@ -126,6 +128,7 @@ export class SessionPool {
         asked: performance.now(),
         timeoutMs,
         dispatched: 0,
+        isSuspect: false,
         resolve(result) {
           clearTimeout(timer)
           resolve(result)
@@ -188,10 +191,17 @@ export class SessionPool {
     const idle = this.#idle()
     for (const [index, slot] of idle.entries()) {
       const share = Math.ceil(this.#queue.length / (idle.length - index))
-      const short = Math.floor(TOGETHER_MS / this.#usualMs)
-      const jobs = this.#queue.splice(0, Math.max(1, Math.min(share, short, MAX_TOGETHER)))
+      const jobs = this.#queue.splice(0, Math.min(share, this.#together()))
       if (jobs.length > 0) this.#dispatch(slot, jobs)
     }
+  }
+
+  /** How many of those that wait longest may go in one message. */
+  #together(): number {
+    const suspect = this.#queue.findIndex(({ isSuspect }) => isSuspect)
+    const trusted = suspect < 0 ? MAX_TOGETHER : suspect
+    const short = Math.floor(TOGETHER_MS / this.#usualMs)
+    return Math.max(1, Math.min(trusted, short, MAX_TOGETHER))
   }
 
   #dispatch(slot: Slot, jobs: readonly Job[]): void {
@@ -314,7 +324,11 @@ export class SessionPool {
   #ended(slot: Slot, why: string, reject: (error: Error) => void): void {
     if (slot.isGone) return
     const error = feastError('MODEL_WORKER_FAILED', { model: this.#options.model, why })
-    slot.rejectAll(error)
+    // Those behind it may be blameless, and are tried again, each alone.
+    const [first, ...others] = slot.jobs
+    first?.reject(error)
+    for (const job of others) job.isSuspect = true
+    this.#queue.unshift(...others)
     this.#retire(slot)
     if (slot.isReady) this.#replace(slot.failures)
     else reject(error)
