@@ -129,7 +129,7 @@ function namesFor(
   const named = featureNamed(input.tensor, service)
   if (named !== undefined && (isColumn(input) || isListType(typeOf(named, service)!)))
     return [{ name: named }]
-  if (graph.length > 1 || isColumn(input) || input.shape[1] !== service.features.length) return undefined
+  if (graph.length > 1 || input.shape[1] !== service.features.length) return undefined
   const names = service.features.map(({ name, fullName }) => (isAmbiguous(name, service) ? fullName : name))
   warnings.push(
     `input "${input.tensor}" takes the features of "${service.service}" in this order, frozen from now on: ${names.join(', ')}`,

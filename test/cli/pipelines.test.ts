@@ -44,7 +44,7 @@ describe('feast pipeline', () => {
       code: 0,
       stdout: expect.stringMatching(/fraud: preprocess → train → evaluate, 1 rule at the gate/),
     })
-    const run = await feast('pipeline', 'run', 'fraud', '--run', 'first', '--json')
+    const run = await feast('pipeline', 'run', 'fraud', '--run', 'first', '--logs', '--json')
     expect(run.code).toBe(0)
     expect(JSON.parse(run.stdout)).toMatchObject({
       runId: 'first',
@@ -53,6 +53,7 @@ describe('feast pipeline', () => {
       metrics: { auc: 0.5 },
     })
     expect(run.stderr).toMatch(/train: done/)
+    expect(run.stderr).toContain('preprocessed data.parquet')
     expect((await feast('pipeline', 'list')).stdout).toMatch(/fraud +first +succeeded, gate failed/)
     const described = await feast('pipeline', 'describe', 'first', '--events')
     expect(described.stdout).toMatch(/preprocess: done[\s\S]*entered {2}Gate/)

@@ -88,6 +88,41 @@ it('says which models read a feature', async () => {
   })
 })
 
+it('compares, decides, rolls back, and remembers', async () => {
+  const done = async (...args: string[]) => {
+    const { code, stdout, stderr } = await feast('models', ...args)
+    expect({ args, code, stderr }).toEqual({ args, code: 0, stderr: expect.anything() })
+    return stdout
+  }
+  const json = async (...args: string[]) => JSON.parse(await done(...args, '--json'))
+  for (const auc of ['0.8', '0.9'])
+    await done('register', 'fraud', 'model.onnx', '-s', 'fraud', '--metric', `auc=${auc}`)
+  expect(await json('compare', 'fraud', '2', '3')).toMatchObject({
+    metrics: [{ metric: 'auc', a: 0.8, b: 0.9, better: 'b' }],
+  })
+  await done('reject', 'fraud', '2', '-m', 'not enough')
+  expect(await feast('models', 'approve', 'fraud', '2')).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/is rejected since .*; only a pending one can be approved/),
+  })
+  await done('alias', 'fraud', 'challenger', '3', '-m', 'to look at')
+  expect(await json('describe', 'fraud', 'challenger')).toMatchObject({ version: 3, status: 'pending' })
+  await done('approve', 'fraud', '3', '-m', 'better', '--deploy')
+  expect(await json('history', 'fraud', '--at', new Date().toISOString())).toMatchObject({ version: 3 })
+  await done('rollback', 'fraud', '-m', 'slow')
+  await done('revoke', 'fraud', '3', '-m', 'wrong labels')
+  expect(await json('list', 'fraud', '--status', 'revoked')).toMatchObject([
+    { model: 'fraud', versions: [{ version: 3, status: 'revoked' }] },
+  ])
+  const history: readonly Record<string, unknown>[] = await json('history', 'fraud')
+  expect(history.slice(-4)).toMatchObject([
+    { action: 'approve', version: 3, comment: 'better', from: 'pending', to: 'approved' },
+    { action: 'deploy', version: 3, from_version: 1 },
+    { action: 'rollback', version: 1, from_version: 3, comment: 'slow' },
+    { action: 'revoke', version: 3, comment: 'wrong labels' },
+  ])
+})
+
 it('finds what was changed behind its back', async () => {
   expect(await feast('models', 'verify')).toMatchObject({
     code: 0,
