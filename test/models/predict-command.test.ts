@@ -1,5 +1,17 @@
-import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import {
+  appendFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, it } from '@jest/globals'
 import { initializedRepo, runFeast } from '../cli/run-feast.js'
 import { runSql } from '../feature-store/workbench.js'
@@ -48,3 +60,46 @@ it('feast predict writes the rows of a file with the outputs beside them', async
   const amount = JSON.parse(asked.stdout).results[2].values[0]
   expect(Number(rows[0]!['score'])).toBeCloseTo(2 * amount, 2)
 }, 120_000)
+
+it('without the runtime says which package is missing, and how to get it; all else works', async () => {
+  const root = fileURLToPath(new URL('../..', import.meta.url))
+  const bare = mkdtempSync(join(tmpdir(), 'feast-bare-'))
+  try {
+    for (const part of ['dist', 'protos', 'package.json'])
+      cpSync(join(root, part), join(bare, part), { recursive: true })
+    mkdirSync(join(bare, 'node_modules'))
+    for (const name of readdirSync(join(root, 'node_modules'))) {
+      if (name.startsWith('onnxruntime') || name.startsWith('.')) continue
+      symlinkSync(join(root, 'node_modules', name), join(bare, 'node_modules', name))
+    }
+    const feast = (...args: string[]) =>
+      new Promise<{ code: number; stderr: string }>((resolve) => {
+        execFile(
+          process.execPath,
+          [join(bare, 'dist/cli.js'), ...args],
+          { cwd: repo },
+          (error, _, stderr) => {
+            resolve({ code: Number((error as { code?: number } | null)?.code ?? 0), stderr })
+          },
+        )
+      })
+    const args = [
+      'predict',
+      'spender',
+      '--input',
+      'entities.parquet',
+      '--output',
+      'other.parquet',
+      '--partial',
+    ]
+    expect(await feast(...args)).toEqual({
+      code: 1,
+      stderr: expect.stringMatching(
+        /onnxruntime-node\\*", which cannot be loaded[\s\S]*npm install onnxruntime-node@/,
+      ),
+    })
+    expect((await feast('models', 'list')).code).toBe(0)
+  } finally {
+    rmSync(bare, { recursive: true })
+  }
+}, 60_000)
