@@ -146,6 +146,21 @@ export function offlineStoreContract(name: string, open: () => Promise<OfflineSt
       expect(values(await join([forever], [at(1n)]))).toEqual([5n])
     })
 
+    it('P4 TTL edges, where the reach of entity rows is little of the time there is', async () => {
+      const epoch = parseInstant('1970-01-01', 'ts')
+      const times = [epoch - DAY / 2n, epoch, epoch + DAY - 1n, epoch + 90n * DAY, epoch + 200n * DAY + 1n]
+      for (const ttl of [1n, HOUR, DAY, DAY + 1n, 3n * DAY]) {
+        const rows = times.flatMap((time, index) => [
+          { k: BigInt(index), ts: time - ttl, v: BigInt(index) },
+          { k: BigInt(index + 10), ts: time - ttl - 1n, v: 99n },
+          { k: BigInt(index), ts: time + 1n, v: 98n },
+        ])
+        const asked = times.flatMap((time, index) => [at(BigInt(index), time), at(BigInt(index + 10), time)])
+        const fv = await view(rows, { ttlSeconds: Number(ttl) / 1e6 })
+        expect(values(await join([fv], asked))).toEqual(times.flatMap((_, index) => [BigInt(index), null]))
+      }
+    })
+
     it('P5 all candidates outside the window', async () => {
       const fv = await view([
         { k: 1n, ts: T - 2n * DAY, v: 1n },

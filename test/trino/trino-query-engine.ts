@@ -67,6 +67,10 @@ export class TrinoQueryEngine implements QueryEngine {
       const rowCount = Number(made.rows[0]?.[0] ?? 0)
       const files = rowCount === 0 ? [] : moved(written, folder, prefix)
       return { columns, rowCount, files }
+    } catch (error) {
+      // Without rows nothing is written, and Trino misses the place.
+      if (!/External table location does not exist/.test(String(error))) throw error
+      return { columns, rowCount: 0, files: [] }
     } finally {
       await this.#run(`DROP TABLE IF EXISTS ${table}`, { database: SCRATCH })
       rmSync(written, { recursive: true, force: true })

@@ -14,6 +14,8 @@ export interface SourceRows {
   readonly time: string
   /** Microseconds, NULL lowest; undefined without a created column. */
   readonly created: string | undefined
+  /** Both as times of the engine's own, which it need not compute row by row; undefined where it has to. */
+  readonly own: { readonly time: string; readonly created: string | undefined } | undefined
   readonly keys: readonly SourceKey[]
   readonly features: readonly SourceFeature[]
   /** Filters for the engine to skip data by; they let through at least the rows in the bounds. */
@@ -56,6 +58,7 @@ export function sourceRows(shape: SourceShape, relation: SqlRelation, dialect: S
   const find = (name: string) => findColumn(name, shape, relation)
   const at = (column: SqlColumn) => `s.${column.ref}`
   const timeColumn = find(shape.timestampColumn)
+  const createdColumn = shape.createdColumn ? find(shape.createdColumn) : undefined
   const partition = columnNamed(shape.partitionColumn, relation)
   const partitions = (shape.datePartitions ?? []).map(({ column: name, format }) => {
     const column = find(name)
@@ -64,7 +67,8 @@ export function sourceRows(shape: SourceShape, relation: SqlRelation, dialect: S
   return {
     from: `${relation.sql} AS s`,
     time: timeOf(timeColumn, shape, dialect),
-    created: shape.createdColumn ? timeOf(find(shape.createdColumn), shape, dialect) : undefined,
+    created: createdColumn && timeOf(createdColumn, shape, dialect),
+    own: ownTimes(timeColumn, createdColumn, dialect),
     keys: shape.keys.map((name) => {
       const column = find(name)
       return { column, value: dialect.key(at(column), column.type) }
@@ -119,6 +123,18 @@ function timeOf(column: SqlColumn, shape: SourceShape, dialect: SqlDialect): str
   const micros = dialect.micros(`s.${column.ref}`, column.type)
   if (micros === undefined) throw mismatch(column, 'a timestamp', shape)
   return micros
+}
+
+function ownTimes(
+  timeColumn: SqlColumn,
+  createdColumn: SqlColumn | undefined,
+  { own }: SqlDialect,
+): SourceRows['own'] {
+  const of = ({ ref, type }: SqlColumn) => own?.(`s.${ref}`, type)
+  const time = of(timeColumn)
+  const created = createdColumn && of(createdColumn)
+  const isWhole = time !== undefined && (createdColumn === undefined || created !== undefined)
+  return isWhole ? { time, created } : undefined
 }
 
 function mismatch(column: { name: string; type: SqlType }, expected: string, shape: SourceShape) {

@@ -15,7 +15,14 @@ export function trinoDialect(digits: 3 | 6): SqlDialect {
   const timestamp = (micros: string) =>
     `CAST(from_unixtime_nanos(CAST(${micros} AS DECIMAL(38,0)) * 1000) AT TIME ZONE 'UTC' AS TIMESTAMP(${digits}))`
   const cast = castWith(typeFor, timestamp)
-  return { name: quoted, typeFor, micros, timestamp, instant: (at) => at, prune, cast, key, orderable }
+  const own = (expression: string, type: SqlType) => ownTime(expression, type, digits)
+  return { name: quoted, typeFor, micros, own, timestamp, instant: (at) => at, prune, cast, key, orderable }
+}
+
+/** Finer digits are floored and zones taken off by way of microseconds. */
+function ownTime(expression: string, type: SqlType, digits: 3 | 6): string | undefined {
+  if (type.kind !== 'timestamp' || digits !== 6) return undefined
+  return digitsOf(type) === 6 ? expression : `CAST(${expression} AS TIMESTAMP(6))`
 }
 
 function digitsOf(type: SqlType): number {

@@ -194,9 +194,9 @@ function declaredKeys({ views }: HistoricalQuery): ReadonlyMap<string, FeastType
 function statementsOf(
   { dialect, maxStatementBytes }: SqlWarehouse,
   { views, output }: HistoricalPlan,
-  { sql, span }: Pick<PlacedRows, 'sql' | 'span'>,
+  { sql, span, count }: Pick<PlacedRows, 'sql' | 'span'> & Partial<PlacedRows>,
 ): readonly WarehouseStatement[] {
-  return joinStatements({ entityRows: sql, views, output, span }, dialect, maxStatementBytes)
+  return joinStatements({ entityRows: sql, views, output, span, count }, dialect, maxStatementBytes)
 }
 
 function joined(

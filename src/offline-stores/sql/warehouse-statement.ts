@@ -1,4 +1,5 @@
 import { feastError } from '../../core/errors.js'
+import { UnixTimestamp } from '../../core/value-type.js'
 import {
   conditions,
   ENTITY_ROWS,
@@ -30,6 +31,8 @@ export interface StatementParts {
   /** Columns of the entity rows first. */
   readonly output: readonly OutputColumn[]
   readonly span: TimeBounds
+  /** Of the entity rows; undefined: not known yet. */
+  readonly count?: number | undefined
 }
 
 /**
@@ -89,18 +92,19 @@ function tooLong({ sql }: WarehouseStatement, { source }: JoinedView, maxBytes: 
 }
 
 function joinStatement(
-  { entityRows, views, span }: StatementParts,
+  parts: StatementParts,
   used: readonly number[],
   output: readonly OutputColumn[],
   dialect: SqlDialect,
 ): string {
+  const { entityRows, views } = parts
   const columns = [
     `e.r AS ${dialect.name(ORDINAL)}`,
     ...output.map(({ expression, name }) => `${expression} AS ${dialect.name(name)}`),
   ]
   const named = [
     `${ENTITY_ROWS} AS (\n${entityRows}\n)`,
-    ...used.map((index) => `w${index} AS (\n${winners(views[index]!, span)}\n)`),
+    ...used.map((index) => `w${index} AS (\n${winners(views[index]!, parts, dialect)}\n)`),
   ]
   const joins = used.map((index) => `LEFT JOIN w${index} AS v${index} ON v${index}.r = e.r`)
   return [
@@ -111,25 +115,53 @@ function joinStatement(
   ].join('\n')
 }
 
+/** How times stand in a view's part of a statement: as microseconds, or as the engine's own. */
+interface Times {
+  readonly time: string
+  readonly created: string | undefined
+  /** From microseconds. */
+  of(micros: string): string
+  /** To microseconds. */
+  micros(value: string): string
+}
+
+function timesOf({ source }: JoinedView, dialect: SqlDialect): Times {
+  if (source.own === undefined) return { ...source, of: (at) => at, micros: (at) => at }
+  const type = dialect.typeFor(UnixTimestamp)
+  return { ...source.own, of: dialect.timestamp, micros: (at) => dialect.micros(at, type)! }
+}
+
+interface Run {
+  readonly view: JoinedView
+  readonly times: Times
+  readonly parts: Pick<StatementParts, 'span' | 'count'>
+}
+
 /**
  * Per entity row `r` the features `f0`, `f1`, … of the row that R3–R8 pick: source and entity rows in one run per
  * key, in the order of time, whole source rows carried along to the entity rows that come after them. Among rows of
  * one time the best by R5 comes last, and entity rows come after all of them.
  */
-function winners(view: JoinedView, span: TimeBounds): string {
-  const carried = view.fromCreated ? carriedFromCreated(view, span) : carriedByTime(view, span)
-  const fresh = view.ttlMicros > 0n ? `hit[1] >= since - ${view.ttlMicros}` : 'hit[1] IS NOT NULL'
+function winners(view: JoinedView, parts: StatementParts, dialect: SqlDialect): string {
+  const run = { view, parts, times: timesOf(view, dialect) }
+  const carried = view.fromCreated ? carriedFromCreated(run) : carriedByTime(run)
+  const { micros } = run.times
+  const fresh =
+    view.ttlMicros > 0n
+      ? `${micros('hit[1]')} >= ${micros('since')} - ${view.ttlMicros}`
+      : 'hit[1] IS NOT NULL'
   const features = view.source.features.map((_, index) => `hit[${index + 2}] AS f${index}`)
   return `SELECT ${['r', ...features].join(', ')} FROM (\n${carried}\n) AS carried WHERE r IS NOT NULL AND ${fresh}`
 }
 
-function carriedByTime(view: JoinedView, span: TimeBounds): string {
-  const order = ['since', 'r NULLS FIRST', ...tieColumns(view).map(ascending)].join(', ')
-  const ties = tieColumns(view).map((column) => `NULL AS ${column}`)
-  const rows = `${sourceRun(view, span)}\nUNION ALL\n${entityRun(view, ties)}`
+function carriedByTime(run: Run): string {
+  const { view } = run
+  const ties = tieColumns(view)
+  const order = ['since', 'r NULLS FIRST', ...ties.map(ascending)].join(', ')
+  const none = ties.map((column) => `NULL AS ${column}`)
   return [
     `SELECT r, since, last_value(hit) IGNORE NULLS OVER (${partition(keyColumns(view))}ORDER BY ${order} ${SO_FAR}) AS hit`,
-    `FROM (\n${rows}\n) AS run`,
+    `FROM (\n${sourceRun(run)}\nUNION ALL\n${entityRun(run, none)}\n) AS run`,
   ].join('\n')
 }
 
@@ -137,14 +169,15 @@ function carriedByTime(view: JoinedView, span: TimeBounds): string {
  * R8: a row counts once both its times have passed. Rows are given their place by R5 first; then the greatest place so
  * far, in the order in which rows begin to count, is the winner's.
  */
-function carriedFromCreated(view: JoinedView, span: TimeBounds): string {
+function carriedFromCreated(run: Run): string {
+  const { view } = run
   const keys = keyColumns(view)
   const order = ['hit[1]', ...tieColumns(view).map(ascending)].join(', ')
   const placed = [
     `SELECT ${['r', ...keys, 'since', 'hit'].join(', ')}, row_number() OVER (${partition(keys)}ORDER BY ${order}) AS place`,
-    `FROM (\n${sourceRun(view, span)}\n) AS source_rows`,
+    `FROM (\n${sourceRun(run)}\n) AS source_rows`,
   ].join('\n')
-  const rows = `${placed}\nUNION ALL\n${entityRun(view, ['NULL AS place'])}`
+  const rows = `${placed}\nUNION ALL\n${entityRun(run, ['NULL AS place'])}`
   return [
     `SELECT r, since, max_by(hit, place) OVER (${partition(keys)}ORDER BY since, r NULLS FIRST ${SO_FAR}) AS hit`,
     `FROM (\n${rows}\n) AS run`,
@@ -154,39 +187,81 @@ function carriedFromCreated(view: JoinedView, span: TimeBounds): string {
 const SO_FAR = 'ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW'
 
 /** Source rows that some entity row of their key can reach. `since`: from when on a row can win. */
-function sourceRun(view: JoinedView, span: TimeBounds): string {
+function sourceRun({ view, times, parts }: Run): string {
   const { source } = view
-  const since = view.fromCreated ? `greatest(${source.time}, ${source.created})` : source.time
+  const since = view.fromCreated ? `greatest(${times.time}, ${times.created})` : times.time
+  const ties = tieBreakers({ ...source, created: times.created })
   const columns = [
     'CAST(NULL AS BIGINT) AS r',
     ...named(source.keys.map(({ value }) => value)),
     `${since} AS since`,
-    `ROW(${[source.time, ...source.features.map(({ value }) => value)].join(', ')}) AS hit`,
-    ...tieBreakers(source).map((expression, index) => `${expression} AS o${index}`),
+    `ROW(${[times.time, ...source.features.map(({ value }) => value)].join(', ')}) AS hit`,
+    ...ties.map((expression, index) => `${expression} AS o${index}`),
   ]
   return [
     `SELECT ${columns.join(', ')} FROM ${source.from}`,
-    ...wantedRows(view),
-    `WHERE ${conditions(view, span).join(' AND ')}`,
+    ...wantedRows({ view, times, parts }),
+    `WHERE ${conditions(view, parts.span).join(' AND ')}`,
   ].join('\n')
 }
 
-/** Where a key has few entity rows, most of its source rows are out of their reach and need no sorting. */
-function wantedRows(view: JoinedView): readonly string[] {
+/** Most source rows are out of the entity rows' reach and need no sorting. */
+function wantedRows(run: Run): readonly string[] {
+  const { view, times } = run
   const keys = keyColumns(view)
   if (keys.length === 0) return []
-  const columns = [...named(view.entityKeys), 'min(e.t) AS first_t', 'max(e.t) AS last_t']
+  const back = daysBack(run)
+  if (back !== undefined) return wantedDays(run, back)
+  const columns = [
+    ...named(view.entityKeys),
+    `${times.of(`min(e.t) - ${view.ttlMicros}`)} AS first_t`,
+    `${times.of('max(e.t)')} AS last_t`,
+  ]
   const groups = keys.map((_, index) => index + 1).join(', ')
-  const oldest = view.ttlMicros > 0n ? [`${view.source.time} >= w.first_t - ${view.ttlMicros}`] : []
-  const on = [sourceHas(view), `${view.source.time} <= w.last_t`, ...oldest]
+  const oldest = view.ttlMicros > 0n ? [`${times.time} >= w.first_t`] : []
+  const on = [sourceHas(view), `${times.time} <= w.last_t`, ...oldest]
   return [
     `JOIN (SELECT ${columns.join(', ')} ${wholeEntityRows(view)} GROUP BY ${groups}) AS w`,
     `ON ${on.join(' AND ')}`,
   ]
 }
 
-function entityRun(view: JoinedView, more: readonly string[]): string {
-  const columns = ['e.r', ...named(view.entityKeys), 'e.t AS since', 'NULL AS hit', ...more]
+const DAY_MICROS = 86_400_000_000n
+/** Days that an entity row may reach back for them to be listed, and days listed in all. */
+const MOST_DAYS_BACK = 14
+const MOST_LISTED = 4_000_000
+
+/**
+ * How many days back a row can be reached, where the days that are in reach of each key are few enough to be listed, and
+ * few of the days there are.
+ */
+function daysBack({ view, parts: { span, count } }: Run): number | undefined {
+  const { ttlMicros, source } = view
+  if (ttlMicros === 0n || source.own === undefined || count === undefined) return undefined
+  if (span.start === undefined || span.end === undefined) return undefined
+  const back = Number((ttlMicros + DAY_MICROS - 1n) / DAY_MICROS)
+  const days = Number((span.end - span.start) / DAY_MICROS) + back
+  const isWorthIt = back <= MOST_DAYS_BACK && days > 2 * (back + 1) && count * (back + 1) <= MOST_LISTED
+  return isWorthIt ? back : undefined
+}
+
+function wantedDays({ view, times }: Run, back: number): readonly string[] {
+  const keys = keyColumns(view)
+  const reached = [...named(view.entityKeys), `${dayOf(times.of('e.t'))} AS d`]
+  const numbers = Array.from({ length: back + 1 }, (_, days) => days).join(', ')
+  const listed = [
+    `SELECT DISTINCT ${[...keys, 'd - n AS d'].join(', ')}`,
+    `FROM (SELECT ${reached.join(', ')} ${wholeEntityRows(view)}) AS e CROSS JOIN (VALUES ${numbers}) AS back (n)`,
+  ].join(' ')
+  return [`JOIN (${listed}) AS w`, `ON ${sourceHas(view)} AND ${dayOf(times.time)} = w.d`]
+}
+
+function dayOf(time: string): string {
+  return `date_diff('day', DATE '1970-01-01', CAST(${time} AS DATE))`
+}
+
+function entityRun({ view, times }: Run, more: readonly string[]): string {
+  const columns = ['e.r', ...named(view.entityKeys), `${times.of('e.t')} AS since`, 'NULL AS hit', ...more]
   return `SELECT ${columns.join(', ')} ${wholeEntityRows(view)}`
 }
 
