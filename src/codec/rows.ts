@@ -157,10 +157,7 @@ export function rowEncoder(layout: RowLayout): (batch: ColumnBatch) => EncodedRo
       eventTimestamps: timesAt(rows, eventTimes) as ArrayLike<Micros>,
       createdTimestamps: timesAt(rows, createdTimes),
     }
-    return {
-      rows: Array.from(rows, (_, index) => new PackedRow(packed, index)),
-      skipped: rowCount - rows.length,
-    }
+    return { rows: rowsAmong(packed, rows.length), skipped: rowCount - rows.length }
   }
 }
 
@@ -173,19 +170,22 @@ const CELL_BYTES = 12
 
 /** Positions of the rows where no column is null. */
 function completeRows(columns: readonly Column[], rowCount: number): Int32Array {
+  const incomplete = new Uint8Array(rowCount)
+  for (const column of columns) markMissing(column, incomplete)
   const rows = new Int32Array(rowCount)
-  const readers = columns.map(missingIn)
   let count = 0
-  for (let row = 0; row < rowCount; row++) {
-    if (!readers.some((isMissing) => isMissing(row))) rows[count++] = row
-  }
+  for (let row = 0; row < rowCount; row++) if (incomplete[row] === 0) rows[count++] = row
   return rows.subarray(0, count)
 }
 
-function missingIn(column: Column): (row: number) => boolean {
-  if ('cells' in column) return (row) => isMissing(column.cells[row])
-  const { valid } = column.vector
-  return valid === undefined ? () => false : (row) => !isValid(valid, row)
+function markMissing(column: Column, incomplete: Uint8Array): void {
+  if ('cells' in column) {
+    const { cells } = column
+    for (let row = 0; row < incomplete.length; row++) if (isMissing(cells[row])) incomplete[row] = 1
+  } else if (column.vector.valid) {
+    const { valid } = column.vector
+    for (let row = 0; row < incomplete.length; row++) if (!isValid(valid, row)) incomplete[row] = 1
+  }
 }
 
 function isMissing(cell: Cell | undefined): boolean {
@@ -252,8 +252,15 @@ function timesAt(rows: Int32Array, column: Column): ArrayLike<Micros | null> {
   if ('cells' in column) return Array.from(rows, (row) => (column.cells[row] ?? null) as Micros | null)
   const { bytes, valid } = column.vector
   const micros = new BigInt64Array(bytes.buffer, bytes.byteOffset, bytes.length >> 3)
-  if (valid) return Array.from(rows, (row) => (isValid(valid, row) ? micros[row]! : null))
-  return BigInt64Array.from(rows, (row) => micros[row]!)
+  // Without a BigInt for each: a tenth of the encoding.
+  if (!valid && rows.length === micros.length) return micros.slice()
+  return Array.from(rows, (row) => (valid && !isValid(valid, row) ? null : micros[row]!))
+}
+
+function rowsAmong(packed: PackedRows, count: number): readonly PackedRow[] {
+  const rows: PackedRow[] = new Array(count)
+  for (let index = 0; index < count; index++) rows[index] = new PackedRow(packed, index)
+  return rows
 }
 
 function constant(cell: Cell, rowCount: number): CellColumn {

@@ -74,11 +74,12 @@ const PACKERS: Partial<Record<ValueType, VectorPacker>> = {
     pack(vector, packing) {
       const { bytes } = vector
       const numbers = new Float64Array(bytes.buffer, bytes.byteOffset)
-      packEach(vector, packing, 9, (out, at, row) => {
+      packEach(vector, packing, 9, (out, at, row, view) => {
+        const number = numbers[row]!
         // As in Feast, NaN is null.
-        if (Number.isNaN(numbers[row]!)) return at
+        if (Number.isNaN(number)) return at
         out[at] = TAGS.DOUBLE
-        for (let i = 0, from = 8 * row; i < 8; i++) out[at + 1 + i] = bytes[from + i]!
+        view.setFloat64(at + 1, number, true)
         return at + 9
       })
     },
@@ -88,10 +89,11 @@ const PACKERS: Partial<Record<ValueType, VectorPacker>> = {
     pack(vector, packing) {
       const { bytes } = vector
       const numbers = new Float32Array(bytes.buffer, bytes.byteOffset)
-      packEach(vector, packing, 5, (out, at, row) => {
-        if (Number.isNaN(numbers[row]!)) return at
+      packEach(vector, packing, 5, (out, at, row, view) => {
+        const number = numbers[row]!
+        if (Number.isNaN(number)) return at
         out[at] = TAGS.FLOAT
-        for (let i = 0, from = 4 * row; i < 4; i++) out[at + 1 + i] = bytes[from + i]!
+        view.setFloat32(at + 1, number, true)
         return at + 5
       })
     },
@@ -117,15 +119,16 @@ function packEach(
   { valid }: ColumnVector,
   { out, rows, places, first, stride }: Packing,
   maxBytes: number,
-  write: (bytes: Buffer, at: number, row: number) => number,
+  write: (bytes: Buffer, at: number, row: number, view: DataView) => number,
 ): void {
   out.reserve(maxBytes * rows.length)
   const { bytes } = out
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   let end = out.length
   for (let i = 0, place = first; i < rows.length; i++, place += stride) {
     const row = rows[i]!
     places[place] = end
-    if (valid === undefined || isValid(valid, row)) end = write(bytes, end, row)
+    if (valid === undefined || isValid(valid, row)) end = write(bytes, end, row, view)
     places[place + 1] = end
   }
   out.length = end
