@@ -122,7 +122,7 @@ export async function loadMaterialization(parts: StoreParts, request: LoadReques
   const run = { id, parts, registry, journal, engine: await openEngine(parts) }
   const shard = shardOf(plan, request.shard)
   const views = new Map<string, Promise<LoadableView>>()
-  for (const { view: name, number, uri } of shard) {
+  for (const [index, { view: name, number, uri }] of shard.entries()) {
     const view = views.get(name) ?? loadable(run, plan, name)
     views.set(name, view)
     try {
@@ -134,6 +134,7 @@ export async function loadMaterialization(parts: StoreParts, request: LoadReques
       await refuseLost(journaled, name)
       const moved = await loadFile(run, selected, planned, {
         file: number,
+        next: shard[index + 1],
         onRows: progressOf(journaled, planned, shard, number, request),
         signal: request.signal,
       })

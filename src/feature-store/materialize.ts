@@ -98,11 +98,12 @@ async function loadAll(
     .filter(({ number }) => !loaded.has(number))
   if (left.every(({ rows }) => rows !== undefined))
     view.expect(left.reduce((sum, { rows }) => sum + rows!, 0))
-  for (const { number } of left) {
+  for (const [index, { number }] of left.entries()) {
     const startedAt = new Date().toISOString()
     let rows = 0
     await loadFile(run, selected, planned, {
       file: number,
+      next: left[index + 1],
       onRows: (count) => {
         rows += count
         view.addRows(count, { number, rows, startedAt })

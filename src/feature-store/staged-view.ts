@@ -98,18 +98,20 @@ export async function loadFile(
   planned: ViewPlanned,
   options: {
     readonly file: number
+    /** What this process loads after it. */
+    readonly next: StagedFile | undefined
     readonly onRows: (rows: number) => void
     readonly onEncoded?: (encoded: ReturnType<ViewTask['encode']>) => void
     readonly signal: AbortSignal | undefined
   },
 ): Promise<MaterializedRows> {
   const { parts, engine, journal, id } = run
-  const { file, onRows, onEncoded, signal } = options
+  const { file, next, onRows, onEncoded, signal } = options
   const task = taskOf(run, view, planned)
   const staged = planned.files[file]!
   const since = performance.now()
   try {
-    const rows = (await parts.offlineStore()).readStaged(staged, planned.fields, signal)
+    const rows = (await parts.offlineStore()).readStaged(staged, planned.fields, { signal, next })
     const encode: ViewTask['encode'] = (batch) => {
       const encoded = task.encode(batch)
       onEncoded?.(encoded)

@@ -56,14 +56,18 @@ export async function writeBatches(
   })
 }
 
-/** Rows of a Parquet file on this machine, in its order and in bounded memory, as cells of these fields. */
+/**
+ * Rows of a Parquet file on this machine, in its order and in bounded memory, as cells of these fields.
+ * @param names of the fields' columns
+ */
 export async function* readParquet(
   path: string,
   fields: readonly Field[],
+  names: readonly string[],
   signal?: AbortSignal,
 ): AsyncGenerator<ColumnBatch> {
   const { readWithDuckDB } = await import('./duckdb/read-with-duckdb.js')
-  yield* readWithDuckDB(path, fields, signal)
+  yield* readWithDuckDB(path, fields, names, signal)
 }
 
 /** Rows of a file, for engines that cannot read it themselves. `declared`: types that the file does not tell (CSV). */

@@ -27,12 +27,22 @@ export interface OfflineStore {
    */
   readonly stagingLocation: string | undefined
   /** Rows of a staged file in its order, in bounded memory, by any process. @throws OBJECT_NOT_FOUND, ABORTED */
-  readStaged(file: StagedFile, fields: readonly Field[], signal?: AbortSignal): AsyncIterable<ColumnBatch>
+  readStaged(
+    file: StagedFile,
+    fields: readonly Field[],
+    options?: ReadStagedOptions,
+  ): AsyncIterable<ColumnBatch>
   /** Removes all that `stage` left below a prefix, whether it ended or died midway. */
   dropStaged(prefix: string): Promise<void>
   /** Removes what requests of processes that are gone left in the engine; absent where nothing is ever left. */
   clean?(): Promise<CleanReport>
   close(): Promise<void>
+}
+
+export interface ReadStagedOptions {
+  readonly signal?: AbortSignal | undefined
+  /** What is read after it: fetched meanwhile. */
+  readonly next?: StagedFile | undefined
 }
 
 export interface CleanReport {

@@ -4,7 +4,12 @@ import type { AthenaSource } from '../../src/core/data-source.js'
 import { field } from '../../src/core/field.js'
 import { parseInstant } from '../../src/core/instant.js'
 import { Int64, StringType, UnixTimestamp } from '../../src/core/value-type.js'
-import type { EntityRows, HistoricalView, PullQuery } from '../../src/offline-stores/offline-store.js'
+import type {
+  EntityRows,
+  HistoricalView,
+  PullQuery,
+  StagedFile,
+} from '../../src/offline-stores/offline-store.js'
 import type { EmulatedAthenaOptions } from '../aws-emulator/athena/athena.js'
 import { AthenaBench } from './athena-bench.js'
 import { batchOf, once, rowsOf } from './table-maker.js'
@@ -173,6 +178,33 @@ describe('requests to Athena', () => {
     await other.dropStaged(prefix)
     await other.close()
     expect(bench.leftovers()).toEqual([])
+  })
+
+  it('a staged file is fetched while the one before it is read, and again if that failed', async () => {
+    const bench = await open()
+    const columns = [{ name: 'c0', type: Int64 }]
+    const fields = [field('v', Int64)]
+    const files: StagedFile[] = []
+    for (const v of [0n, 1n, 2n]) {
+      const uri = `s3://staging/staged/${v}.parquet`
+      await bench.file(columns, [{ c0: v }], uri)
+      files.push({ uri, bytes: 0 })
+    }
+    const answer = { status: 404, body: '<Error><Code>NoSuchKey</Code></Error>' }
+    bench.emulator.fail({ match: /GetObject .*2\.parquet/, what: { answer } })
+    const gets = () =>
+      bench.emulator.calls.filter((call) => call.includes('GetObject')).map((call) => call.slice(-9))
+    const read: unknown[] = []
+    for (const [index, file] of files.entries()) {
+      for await (const { columns: cells } of bench.store.readStaged(file, fields, {
+        next: files[index + 1],
+      })) {
+        while (index < 2 && gets().length < index + 2) await new Promise((wake) => setTimeout(wake, 5))
+        read.push(...cells[0]!)
+      }
+    }
+    expect(read).toEqual([0n, 1n, 2n])
+    expect(gets()).toEqual(['0.parquet', '1.parquet', '2.parquet', '2.parquet'])
   })
 
   const days = ['2024-01-08', '2024-01-09', '2024-01-10', '2024-01-11', '2024-01-12']

@@ -14,7 +14,7 @@ import { type AthenaParts, AthenaSession } from './athena-session.js'
 import { AthenaTables } from './athena-tables.js'
 import { partitionScan } from './partition-scan.js'
 import { CostLedger } from './query-cost.js'
-import { unloadStatement } from './unload-statement.js'
+import { unloadedNames, unloadStatement } from './unload-statement.js'
 
 /** UTF-8 bytes; no account can have it raised. What a statement is wrapped into is left room for. */
 const MAX_STATEMENT_BYTES = 262_144 - 16_384
@@ -88,6 +88,10 @@ export class AthenaWarehouse implements SqlWarehouse {
     const sizes = new Map<string, number>()
     for await (const { uri, bytes } of (await staging.objects()).list(folder(attempts))) sizes.set(uri, bytes)
     return { files: uris.map((uri) => ({ uri, bytes: sizes.get(uri) ?? 0 })), cost: ledger.total }
+  }
+
+  unloadedNames(fields: readonly Field[]): readonly string[] {
+    return unloadedNames(fields)
   }
 
   /** Of a table by the sizes of the objects in its partitions; of a query or a view nothing is known. */

@@ -11,7 +11,6 @@ import { type AthenaConfig, athenaConfig } from './athena-settings.js'
 import { AthenaStaging } from './athena-staging.js'
 import { AthenaWarehouse } from './athena-warehouse.js'
 import { cleanUp } from './clean-up.js'
-import { readUnloaded } from './read-unloaded.js'
 
 /** Busy or full, for so long. */
 const PATIENCE_MS = 15 * 60_000
@@ -45,11 +44,6 @@ export const athenaOfflineStore: BackendFactory<AthenaConfig, OfflineStore> = {
     return {
       ...warehouseOfflineStore(warehouse, aws),
       clean: () => cleanUp(parts, warehouse),
-      // Their columns are named by position.
-      async *readStaged({ uri }, fields, signal) {
-        const objects = await parts.staging.objects()
-        yield* readUnloaded({ files: [uri], fields, orderBy: undefined, objects, signal })
-      },
     }
   },
 }

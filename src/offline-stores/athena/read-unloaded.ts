@@ -7,7 +7,7 @@ import type { Field } from '../../core/field.js'
 import type { ObjectStore } from '../../object-stores/object-store.js'
 import { openLocalEngine } from '../index.js'
 import type { SqlEngine } from '../sql/sql-engine.js'
-import { unloadedFields } from './unload-statement.js'
+import { unloadedNames } from './unload-statement.js'
 
 export interface UnloadedRows {
   /** Parquet files that `unloadStatement` wrote. */
@@ -76,11 +76,10 @@ class Reader {
 
   async *#rows(paths: readonly string[], order: string): AsyncGenerator<ColumnBatch> {
     const { fields, signal } = this.unloaded
-    const columns = unloadedFields(fields).map(({ name }) => name)
     const list = paths.map((path) => `'${path.replaceAll("'", "''")}'`).join(', ')
     const session = await this.local.open(signal)
     try {
-      const sql = `SELECT ${columns.join(', ')} FROM read_parquet([${list}], hive_partitioning = false)${order}`
+      const sql = `SELECT ${unloadedNames(fields).join(', ')} FROM read_parquet([${list}], hive_partitioning = false)${order}`
       yield* session.stream(sql, fields)
     } finally {
       await session.close()

@@ -14,7 +14,7 @@ export function unloadStatement(
   to: string,
   dialect: SqlDialect,
 ): string {
-  const names = fields.map((_, index) => `c${index}`)
+  const names = unloadedNames(fields)
   const columns = fields.map(({ type }, index) => {
     const value = storable(names[index]!, type, dialect)
     return value === names[index] ? value : `${value} AS ${names[index]}`
@@ -23,7 +23,7 @@ export function unloadStatement(
   return `UNLOAD (\n${rows}\n) TO ${textLiteral(to)} WITH (format = 'PARQUET', compression = 'SNAPPY')`
 }
 
-/** Fields as the files name them. */
-export function unloadedFields(fields: readonly Field[]): readonly Field[] {
-  return fields.map((field, index) => ({ ...field, name: `c${index}` }))
+/** What the files call the fields. */
+export function unloadedNames(fields: readonly Field[]): readonly string[] {
+  return fields.map((_, index) => `c${index}`)
 }

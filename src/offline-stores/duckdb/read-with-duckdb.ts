@@ -3,16 +3,17 @@ import type { Field } from '../../core/field.js'
 import { DuckDBEngine } from './duckdb-engine.js'
 import { quoteName, quoteText } from './duckdb-quote.js'
 
-/** Streams the columns that the fields name out of a Parquet file. Its types may differ: cells become those due. */
+/** Streams columns out of a Parquet file. Its types may differ from those of the fields: cells become those due. */
 export async function* readWithDuckDB(
   path: string,
   fields: readonly Field[],
+  names: readonly string[],
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ColumnBatch> {
   const engine = new DuckDBEngine({}, '')
   const session = await engine.open(signal)
   try {
-    const columns = fields.map(({ name }) => quoteName(name)).join(', ')
+    const columns = names.map(quoteName).join(', ')
     yield* session.stream(
       `SELECT ${columns} FROM read_parquet(${quoteText(path)}, hive_partitioning = false)`,
       fields,

@@ -52,7 +52,7 @@ export function sqlOfflineStore(
     save: (target, fields, batches, options) =>
       writeBatches(engine.filePath(target), fields, batches, options),
     stagingLocation: undefined,
-    readStaged: (file, fields, signal) => staged.read(file, fields, signal),
+    readStaged: (file, fields, options = {}) => staged.read(file, fields, options),
     dropStaged: (prefix) => staged.drop(prefix),
     async close() {
       await engine.close()

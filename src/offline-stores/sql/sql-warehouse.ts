@@ -33,6 +33,8 @@ export interface SqlWarehouse {
     prefix: string,
     options: StageOptions,
   ): Promise<Omit<StagedResult, 'fields' | 'skipped'>>
+  /** Of the columns that {@link unload} writes; absent: those of the fields. */
+  unloadedNames?(fields: readonly Field[]): readonly string[]
   /** What reading a source in these times would read, as far as it is known without reading it. */
   scanOf?(source: BatchSource, bounds: TimeBounds): Promise<SourceScan>
   /** A statement that is known to read more is not run. */

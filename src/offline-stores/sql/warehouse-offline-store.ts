@@ -41,7 +41,11 @@ export function warehouseOfflineStore(warehouse: SqlWarehouse, aws?: AwsSettings
       return keepTable(warehouse, target, fields, fill, { ...options, spent: new Spending() })
     },
     stagingLocation: warehouse.stagingLocation,
-    readStaged: (file, fields, signal) => staged.read(file, fields, signal),
+    readStaged: (file, fields, options) =>
+      staged.read(file, fields, {
+        ...options,
+        ...(warehouse.unloadedNames && { names: warehouse.unloadedNames(fields) }),
+      }),
     dropStaged: (prefix) => staged.drop(prefix),
     async close() {
       await warehouse.close()
