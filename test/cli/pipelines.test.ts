@@ -154,4 +154,12 @@ training:
       }
     },
   )
+
+  it('says what is missing where pipelines run on this machine', async () => {
+    const { code, stderr } = await feast('pipeline', 'render', 'fraud')
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: expect.stringContaining('training: {type: step_functions'),
+    })
+  })
 })

@@ -1,6 +1,5 @@
 import { join } from 'node:path'
 import type { RepoConfig } from '../../config/repo-config.js'
-import { parseStoreBlock } from '../../config/store-block.js'
 import { feastError } from '../../core/errors.js'
 import { openObjectStore } from '../../object-stores/index.js'
 import type { ObjectStore } from '../../object-stores/object-store.js'
@@ -10,8 +9,7 @@ import { publishCode } from '../publish-code.js'
 import { type JobSettings, renderDefinition } from '../render-definition.js'
 import type { DeployOptions, DeployReport, TrainingTrigger } from '../training-trigger.js'
 import { deployWorkflow } from './deploy-workflow.js'
-import { machineArn, openClient, readSettings } from './settings.js'
-import { stepFunctionsSchema } from './step-functions-config.js'
+import { machineArn, openClient, readBlock, readSettings } from './settings.js'
 import { StepFunctionsTrigger } from './step-functions-trigger.js'
 
 export { deployMaterialize, renderMaterialize } from './deploy-materialize.js'
@@ -54,7 +52,7 @@ export async function openStepFunctions(config: RepoConfig): Promise<StepFunctio
 
 /** Where the pipeline's code would be published. */
 export async function codePlace(config: RepoConfig, pipeline: Pipeline): Promise<string | undefined> {
-  const { code_uri } = parseStoreBlock(config.training, await stepFunctionsSchema())
+  const { code_uri } = await readBlock(config)
   if (code_uri === undefined) return undefined
   const objects = await openObjectStore(code_uri, 'training', config.aws)
   try {
@@ -71,7 +69,7 @@ export async function jobSettings(
   codeUri: string | undefined,
   gitSha: string | undefined,
 ): Promise<JobSettings> {
-  const block = parseStoreBlock(config.training, await stepFunctionsSchema())
+  const block = await readBlock(config)
   const image = pipeline.image ?? block.image
   if (image === undefined) {
     throw feastError('INVALID_REQUEST', {

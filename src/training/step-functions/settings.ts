@@ -15,7 +15,7 @@ export interface Settings {
 }
 
 export async function readSettings(config: RepoConfig): Promise<Settings> {
-  const block = parseStoreBlock(config.training, await stepFunctionsSchema())
+  const block = await readBlock(config)
   const region = config.aws.region ?? process.env['AWS_REGION'] ?? process.env['AWS_DEFAULT_REGION']
   if (!region) {
     throw feastError('CONFIG_INVALID', {
@@ -33,6 +33,19 @@ export async function readSettings(config: RepoConfig): Promise<Settings> {
     alias: block.alias,
     runsUri: block.runs_uri.replace(/\/*$/, '/'),
   }
+}
+
+/** The `training` block, as it is written. @throws CONFIG_INVALID when it is of another type, or wrong */
+export async function readBlock({ training, file }: RepoConfig): Promise<StepFunctionsConfig> {
+  if (training.type !== 'step_functions') {
+    throw feastError('CONFIG_INVALID', {
+      file,
+      path: 'training',
+      problem:
+        'AWS Step Functions is needed here; write training: {type: step_functions, role_arn: …, runs_uri: s3://…, code_uri: s3://…, image: …}',
+    })
+  }
+  return parseStoreBlock(training, await stepFunctionsSchema())
 }
 
 export function machineArn({ region, account, prefix }: Settings, name: string): string {
