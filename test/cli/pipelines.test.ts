@@ -158,7 +158,7 @@ training:
   it('says what is missing where pipelines run on this machine', async () => {
     const { code, stderr } = await feast('pipeline', 'render', 'fraud')
     expect({ code, stderr }).toEqual({
-      code: 2,
+      code: 1,
       stderr: expect.stringContaining('training: {type: step_functions'),
     })
   })
