@@ -43,6 +43,7 @@ export class Deployer {
   readonly #options: DeployerOptions
   readonly #deployed = new Map<string, DeployedModel>()
   readonly #failures = new Map<string, Failure>()
+  #names: readonly string[] = []
   #timer: NodeJS.Timeout | undefined
   #pass: Promise<void> | undefined
   #again = false
@@ -62,6 +63,7 @@ export class Deployer {
   refresh(): Promise<void> {
     if (this.#pass !== undefined) {
       this.#again = true
+      void this.#withdraw()
       return this.#pass
     }
     this.#pass = this.#passes().finally(() => {
@@ -80,16 +82,14 @@ export class Deployer {
 
   async stop(): Promise<void> {
     this.#isStopped = true
-    clearTimeout(this.#timer)
+    clearInterval(this.#timer)
     await this.#pass
   }
 
   #schedule(): void {
     if (this.#isStopped) return
-    this.#timer = setTimeout(
-      () => void this.refresh().finally(() => this.#schedule()),
-      this.#options.config.poll_interval_s * 1000,
-    )
+    const look = () => (this.#pass === undefined ? this.refresh() : this.#withdraw())
+    this.#timer = setInterval(() => void look(), this.#options.config.poll_interval_s * 1000)
     this.#timer.unref()
   }
 
@@ -103,7 +103,8 @@ export class Deployer {
   async #onePass(): Promise<void> {
     const { registry, logger } = this.#options
     try {
-      for (const name of await registry.names()) {
+      this.#names = await registry.names()
+      for (const name of this.#names) {
         if (this.#isStopped) return
         await this.#deploy(name).catch((error) => {
           logger.error({ model: name, error: messageOf(error) }, 'model not refreshed')
@@ -115,21 +116,42 @@ export class Deployer {
   }
 
   async #deploy(name: string): Promise<void> {
-    const state = await this.#actOnApproval(await this.#options.registry.model(name))
+    const { host, shadowHost, registry } = this.#options
+    const state = await this.#actOnApproval(await registry.model(name))
     const before = this.#deployed.get(name)
     if (before?.seq === state.seq && before.failures.size === 0) return
     const settings = this.#options.config.serve[name] ?? DEFAULT_SERVE
     const wanted = wantedRoute(state, settings)
     const loaded = new Map<string, string | undefined>()
-    const { host, shadowHost } = this.#options
     for (const version of answering(wanted)) loaded.set(version, await this.#load(host, name, version))
     for (const version of wanted.shadows) loaded.set(version, await this.#load(shadowHost, name, version))
-    const route = loadedRoute(wanted, loaded, before?.route, state)
+    // What was decided while it was loaded.
+    const now = await registry.model(name).catch(() => state)
+    const serving = this.#deployed.get(name)?.route
+    const route = loadedRoute(wanted, loaded, serving, now)
     const failures = new Map(
       [...loaded].flatMap(([version, why]) => (why === undefined ? [] : [[version, why]])),
     )
     this.#deployed.set(name, { route, seq: state.seq, failures })
-    this.#point(name, route, before?.route)
+    this.#point(name, route, serving, wanted)
+  }
+
+  /** Takes out what may not serve any more, without waiting for anything that is being loaded. Never throws. */
+  async #withdraw(): Promise<void> {
+    const { registry, host, shadowHost } = this.#options
+    for (const name of this.#names) {
+      const state = await registry.model(name).catch(() => undefined)
+      if (state === undefined) continue
+      const deployed = this.#deployed.get(name)
+      if (deployed !== undefined) {
+        const route = loadedRoute(deployed.route, new Map(), undefined, state)
+        this.#deployed.set(name, { ...deployed, route })
+        this.#point(name, route, deployed.route)
+      }
+      // What is loaded and in no route yet.
+      this.#keep(host, state, isApproved)
+      this.#keep(shadowHost, state, mayBeLookedAt)
+    }
   }
 
   /** A version that was approved becomes champion, once, whoever of all servers comes first. */
@@ -172,7 +194,15 @@ export class Deployer {
     }
   }
 
-  #point(name: string, route: Route, before: Route | undefined): void {
+  /** Of the versions that are loaded, those that may be, and those that do not come from the registry. */
+  #keep(host: ModelHost, { name, versions }: ModelState, mayStay: typeof isApproved): void {
+    const loaded = host.models().find((one) => one.name === name)?.versions ?? []
+    const kept = loaded.filter((version) => !versions.has(Number(version)) || mayStay(versions, version))
+    this.#letGo(host, name, loaded, kept)
+  }
+
+  /** @param wanted what was loaded for it, where that is more */
+  #point(name: string, route: Route, before: Route | undefined, wanted?: Route): void {
     const { host, shadowHost, logger } = this.#options
     if (route.champion === undefined) host.deactivate(name)
     else host.activate(name, route.champion)
@@ -182,12 +212,18 @@ export class Deployer {
         'model serves',
       )
     }
-    this.#letGo(host, name, before && answering(before), answering(route))
-    this.#letGo(shadowHost, name, before?.shadows, route.shadows)
+    const loaded = [before, wanted].filter((one) => one !== undefined)
+    this.#letGo(host, name, loaded.flatMap(answering), answering(route))
+    this.#letGo(
+      shadowHost,
+      name,
+      loaded.flatMap(({ shadows }) => shadows),
+      route.shadows,
+    )
   }
 
   /** What is under way ends first; nothing waits for that. */
-  #letGo(host: ModelHost, name: string, before: readonly string[] = [], now: readonly string[]): void {
+  #letGo(host: ModelHost, name: string, before: readonly string[], now: readonly string[]): void {
     for (const version of before) if (!now.includes(version)) void host.unload(name, version).catch(() => {})
   }
 }
@@ -195,17 +231,16 @@ export class Deployer {
 /** What the registry wants to serve. */
 function wantedRoute({ aliases, versions }: ModelState, { traffic, shadow, salt }: ServeConfig): Route {
   const weightOf = (alias: string, weight: number | undefined) => weight ?? traffic[alias] ?? 0
-  const isApproved = (version: number) => versions.get(version)?.status === 'approved'
   const champion = aliases.get(CHAMPION)?.version
   const canaries = [...aliases].flatMap(([alias, { version, weight }]): Canary[] => {
     const share = weightOf(alias, weight)
-    if (alias === CHAMPION || share <= 0 || version === champion || !isApproved(version)) return []
+    if (alias === CHAMPION || share <= 0 || version === champion || !isApproved(versions, version)) return []
     return [{ alias, version: String(version), weight: share }]
   })
   const answering = [champion, ...canaries.map(({ version }) => Number(version))]
   const shadows = shadow.flatMap((alias) => {
     const version = aliases.get(alias)?.version
-    const mayRun = version !== undefined && ['pending', 'approved'].includes(versions.get(version)!.status)
+    const mayRun = version !== undefined && mayBeLookedAt(versions, version)
     return mayRun && !answering.includes(version) ? [String(version)] : []
   })
   return {
@@ -216,7 +251,18 @@ function wantedRoute({ aliases, versions }: ModelState, { traffic, shadow, salt 
   }
 }
 
-/** Of what is wanted, what could be loaded; a champion that could not leaves the one before in place. */
+type Versions = ModelState['versions']
+
+function isApproved(versions: Versions, version: number | string): boolean {
+  return versions.get(Number(version))?.status === 'approved'
+}
+
+/** In the shadow. */
+function mayBeLookedAt(versions: Versions, version: number | string): boolean {
+  return isApproved(versions, version) || versions.get(Number(version))?.status === 'pending'
+}
+
+/** Of what is wanted, what could be loaded and still may serve; a champion that could not be loaded leaves the one before in place. */
 function loadedRoute(
   wanted: Route,
   loaded: ReadonlyMap<string, string | undefined>,
@@ -225,13 +271,17 @@ function loadedRoute(
 ): Route {
   const isLoaded = (version: string) => loaded.get(version) === undefined
   const old = before?.champion
-  const mayStay = old !== undefined && versions.get(Number(old))?.status === 'approved'
   const { champion } = wanted
+  const championOf = () => {
+    if (champion === undefined || !isApproved(versions, champion)) return undefined
+    if (isLoaded(champion)) return champion
+    return old !== undefined && isApproved(versions, old) ? old : undefined
+  }
   return {
     ...wanted,
-    champion: champion === undefined || isLoaded(champion) ? champion : mayStay ? old : undefined,
-    canaries: wanted.canaries.filter(({ version }) => isLoaded(version)),
-    shadows: wanted.shadows.filter(isLoaded),
+    champion: championOf(),
+    canaries: wanted.canaries.filter(({ version }) => isLoaded(version) && isApproved(versions, version)),
+    shadows: wanted.shadows.filter((version) => isLoaded(version) && mayBeLookedAt(versions, version)),
   }
 }
 

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, it } from '@jest/globals'
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { silentLogger } from '../../src/core/logger.js'
 import { Deployer } from '../../src/models/deployer.js'
 import { createModelHost, DEFAULT_INFERENCE, type ModelHost } from '../../src/models/model-host.js'
@@ -33,12 +33,13 @@ afterEach(async () => {
 /** One server process, as far as models go. */
 async function serve(
   settings: { deployOnApproval?: boolean; serve?: Partial<ServeConfig>; pollSeconds?: number } = {},
+  from = new LogModelRegistry(store, folder, registry.rules),
 ) {
   const host = createModelHost({ ...DEFAULT_INFERENCE, workers: 1 })
   const shadowHost = createModelHost({ ...DEFAULT_INFERENCE, workers: 1 })
   const deployer = new Deployer({
     shadowHost,
-    registry: new LogModelRegistry(store, folder, registry.rules),
+    registry: from,
     host,
     logger: silentLogger,
     config: {
@@ -211,6 +212,55 @@ it('swaps under load: no request fails', async () => {
   await load
   expect([...scores].sort()).toEqual([1, 2])
   expect(requests).toBeGreaterThan(8)
+})
+
+describe('while a version is being loaded', () => {
+  /** Gives the files of version 2 only when it is let. */
+  async function serveSlowly() {
+    let go: () => void = () => {}
+    const gate = new Promise<void>((resolve) => {
+      go = resolve
+    })
+    const slow = linearModel([2])
+    class SlowRegistry extends LogModelRegistry {
+      override async artifact(manifest: Parameters<LogModelRegistry['artifact']>[0]): Promise<Buffer> {
+        if (manifest.artifact.sha256 === manifestOf('m', slow).artifact.sha256) await gate
+        return super.artifact(manifest)
+      }
+    }
+    const served = await serve({}, new SlowRegistry(store, folder, registry.rules))
+    for (const version of [1, 2]) {
+      await add(version)
+      await approve(version)
+    }
+    await deploy(1)
+    await served.deployer.refresh()
+    expect(await served.score()).toBe(1)
+    await deploy(2)
+    const loading = served.deployer.refresh()
+    return { ...served, go, loading }
+  }
+
+  it('what is revoked does not go on until it is there', async () => {
+    const { score, go, loading, deployer } = await serveSlowly()
+    await change({ action: 'revoke', version: 1, comment: '' })
+    const refreshed = deployer.refresh()
+    await until(() => expect(score()).rejects.toMatchObject({ code: 'MODEL_NOT_SERVED' }))
+    go()
+    await Promise.all([loading, refreshed])
+    expect(await score()).toBe(2)
+  })
+
+  it('it may be revoked itself, and then never answers', async () => {
+    const { score, go, loading, deployer, host } = await serveSlowly()
+    await change({ action: 'revoke', version: 2, comment: '' })
+    go()
+    await loading
+    await expect(score('2')).rejects.toMatchObject({ code: 'MODEL_NOT_SERVED' })
+    expect(host.models().flatMap(({ versions }) => versions)).not.toContain('2')
+    await deployer.refresh()
+    await expect(score()).rejects.toMatchObject({ code: 'MODEL_NOT_SERVED' })
+  })
 })
 
 async function until<T>(work: () => Promise<T>): Promise<T> {
