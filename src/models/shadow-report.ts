@@ -29,7 +29,7 @@ export interface VersionSummary {
   readonly requests: number
   readonly rows: number
   readonly failed_rows: number
-  /** Of the answer, features and all; of a shadow, of its run. Milliseconds. */
+  /** Of answers with predictions, features and all; of a shadow, of its run. Milliseconds. */
   readonly latency_ms: Quantiles | null
   /** In the model; null where that was not logged. */
   readonly infer_ms: Quantiles | null
@@ -255,7 +255,8 @@ class ReportLog {
   ) {}
 
   async versions(): Promise<readonly VersionSummary[]> {
-    const quantiles = (column: string) => `approx_quantile(${column} / 1000, [0.5, 0.95, 0.99])`
+    const quantiles = (column: string) =>
+      `approx_quantile(${column} / 1000, [0.5, 0.95, 0.99]) FILTER (WHERE failed < rows)`
     const found = await rows(
       this.session,
       `SELECT version, role, count(*), sum(rows)::BIGINT, sum(failed)::BIGINT, ${quantiles('latency_us')}, ${quantiles('infer_us')}

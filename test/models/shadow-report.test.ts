@@ -151,7 +151,7 @@ describe('a log', () => {
     const late = { eventTimestamp: TIME.to }
     await write([
       ...[0, 1, 2, 3, 4].map((id) => row(id, '1', values(0n, 0.25))),
-      row(5, '1', [], { error: 'no features' }),
+      row(5, '1', [], { error: 'no features', latencyMicros: 90_000, inferMicros: undefined }),
       row(6, '1', values(0n, 0.25), late),
       row(0, '2', values(0n, 0.3)),
       row(1, '2', values(1n, 0.75)),
@@ -167,6 +167,7 @@ describe('a log', () => {
       ['champion', 6, 1],
       ['shadow', 6, 1],
     ])
+    expect(versions[0]!.latency_ms!.p99).toBe(2)
     const [{ outputs, agreement, ...rest }] = comparisons as [(typeof comparisons)[0]]
     expect(rest).toMatchObject({ requests: 4, rows: 3, failed_rows: 1, differing_rows: 2 })
     expect(agreement).toBeCloseTo(1 / 3)
