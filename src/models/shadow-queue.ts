@@ -1,9 +1,12 @@
 /** Waiting runs of all models together; when there are more, the newest are not done. */
 const MAX_WAITING = 256
 
+/** By then the answer has come to whoever asked, even on a machine whose every core is busy. */
+const START_MS = 2
+
 /**
- * Work that nobody waits for: one piece at a time, in turns of the event loop in which nothing else was to do, and
- * given up rather than piled up.
+ * Work that nobody waits for: one piece at a time, a while after it came, in turns of the event loop in which nothing
+ * else was to do, and given up rather than piled up.
  */
 export class ShadowQueue {
   readonly #waiting: (() => Promise<void>)[] = []
@@ -27,7 +30,7 @@ export class ShadowQueue {
     this.#waiting.push(work)
     if (this.#isRunning) return
     this.#isRunning = true
-    setImmediate(() => void this.#run())
+    setTimeout(() => void this.#run(), START_MS)
   }
 
   /** Gives up what waits. */
