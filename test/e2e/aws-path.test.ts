@@ -121,6 +121,12 @@ test(name, async () => {
   ])
   expect(joined.stderr).toMatch(/Scanned .* in 1 query: \$0\.0000\d+/)
 
+  const kept = await feast(...join, '--table', 'ranking_set', '--overwrite')
+  expect(kept.stdout).toContain('Kept 3 rows in table ranking_set')
+  expect(bench.athena.catalog.find('feast', 'ranking_set')!.columns.map(({ name }) => name)).toEqual([
+    ...['driver_id', 'event_timestamp', 'trips', 'rating'],
+  ])
+
   const window = ['2024-01-10T05:00:00', '2024-01-10T06:00:00']
   await feast('materialize', ...window)
   const server = startFeast(

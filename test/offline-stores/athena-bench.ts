@@ -118,23 +118,23 @@ export class AthenaBench {
     return this.tables.file(columns, rows, { path: relative(this.tables.folder, this.s3.pathOf(uri)) })
   }
 
-  /** Objects below a prefix. */
-  objects(prefix: string): readonly string[] {
+  /** Names of the objects below a prefix, in folders that the test takes. */
+  objects(prefix: string, isMeant = (_folder: string) => true): readonly string[] {
     try {
       const found = readdirSync(this.s3.pathOf(prefix.replace(/\/+$/, '')), {
         recursive: true,
         withFileTypes: true,
       })
-      return found.filter((entry) => entry.isFile()).map(({ name }) => name)
+      return found.filter((entry) => entry.isFile() && isMeant(entry.parentPath)).map(({ name }) => name)
     } catch {
       return []
     }
   }
 
-  /** What requests left: objects in staging, tables in the scratch database. */
+  /** What requests left: objects in staging but for kept tables, tables in the scratch database. */
   leftovers(): readonly string[] {
     return [
-      ...this.objects('s3://staging/feast/'),
+      ...this.objects('s3://staging/feast/', (folder) => !folder.includes('/tables/')),
       ...this.athena.catalog.tables('scratch').map(({ name }) => name),
     ]
   }

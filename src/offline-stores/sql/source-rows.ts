@@ -137,6 +137,11 @@ function ownTimes(
   return isWhole ? { time, created } : undefined
 }
 
+/** The same rows with the engine's own times in place of microseconds, where it has them. */
+export function inOwnTimes(source: SourceRows): SourceRows {
+  return source.own ? { ...source, ...source.own } : source
+}
+
 function mismatch(column: { name: string; type: SqlType }, expected: string, shape: SourceShape) {
   return feastError('COLUMN_TYPE_MISMATCH', {
     column: column.name,

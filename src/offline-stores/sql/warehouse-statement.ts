@@ -12,6 +12,7 @@ import {
   tieBreakers,
   wholeEntityRows,
 } from './point-in-time-join.js'
+import { inOwnTimes } from './source-rows.js'
 import type { SqlDialect, TimeBounds } from './sql-dialect.js'
 
 /** One statement of a warehouse: a row per entity row, in any order. */
@@ -115,26 +116,25 @@ function joinStatement(
   ].join('\n')
 }
 
-/** How times stand in a view's part of a statement: as microseconds, or as the engine's own. */
-interface Times {
-  readonly time: string
-  readonly created: string | undefined
-  /** From microseconds. */
-  of(micros: string): string
-  /** To microseconds. */
-  micros(value: string): string
-}
-
-function timesOf({ source }: JoinedView, dialect: SqlDialect): Times {
-  if (source.own === undefined) return { ...source, of: (at) => at, micros: (at) => at }
-  const type = dialect.typeFor(UnixTimestamp)
-  return { ...source.own, of: dialect.timestamp, micros: (at) => dialect.micros(at, type)! }
-}
-
 interface Run {
+  /** Its source with the engine's own times where there are any; else times are microseconds. */
   readonly view: JoinedView
-  readonly times: Times
   readonly parts: Pick<StatementParts, 'span' | 'count'>
+  readonly times: {
+    /** From microseconds. */
+    of(micros: string): string
+    /** To microseconds. */
+    micros(value: string): string
+  }
+}
+
+function runOf(view: JoinedView, parts: StatementParts, dialect: SqlDialect): Run {
+  const source = inOwnTimes(view.source)
+  const type = dialect.typeFor(UnixTimestamp)
+  const times = source.own
+    ? { of: dialect.timestamp, micros: (value: string) => dialect.micros(value, type)! }
+    : { of: (micros: string) => micros, micros: (value: string) => value }
+  return { view: { ...view, source }, parts, times }
 }
 
 /**
@@ -143,9 +143,9 @@ interface Run {
  * one time the best by R5 comes last, and entity rows come after all of them.
  */
 function winners(view: JoinedView, parts: StatementParts, dialect: SqlDialect): string {
-  const run = { view, parts, times: timesOf(view, dialect) }
-  const carried = view.fromCreated ? carriedFromCreated(run) : carriedByTime(run)
+  const run = runOf(view, parts, dialect)
   const { micros } = run.times
+  const carried = view.fromCreated ? carriedFromCreated(run) : carriedByTime(run)
   const fresh =
     view.ttlMicros > 0n
       ? `${micros('hit[1]')} >= ${micros('since')} - ${view.ttlMicros}`
@@ -187,20 +187,20 @@ function carriedFromCreated(run: Run): string {
 const SO_FAR = 'ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW'
 
 /** Source rows that some entity row of their key can reach. `since`: from when on a row can win. */
-function sourceRun({ view, times, parts }: Run): string {
+function sourceRun(run: Run): string {
+  const { view, parts } = run
   const { source } = view
-  const since = view.fromCreated ? `greatest(${times.time}, ${times.created})` : times.time
-  const ties = tieBreakers({ ...source, created: times.created })
+  const since = view.fromCreated ? `greatest(${source.time}, ${source.created})` : source.time
   const columns = [
     'CAST(NULL AS BIGINT) AS r',
     ...named(source.keys.map(({ value }) => value)),
     `${since} AS since`,
-    `ROW(${[times.time, ...source.features.map(({ value }) => value)].join(', ')}) AS hit`,
-    ...ties.map((expression, index) => `${expression} AS o${index}`),
+    `ROW(${[source.time, ...source.features.map(({ value }) => value)].join(', ')}) AS hit`,
+    ...tieBreakers(source).map((expression, index) => `${expression} AS o${index}`),
   ]
   return [
     `SELECT ${columns.join(', ')} FROM ${source.from}`,
-    ...wantedRows({ view, times, parts }),
+    ...wantedRows(run),
     `WHERE ${conditions(view, parts.span).join(' AND ')}`,
   ].join('\n')
 }
@@ -218,8 +218,9 @@ function wantedRows(run: Run): readonly string[] {
     `${times.of('max(e.t)')} AS last_t`,
   ]
   const groups = keys.map((_, index) => index + 1).join(', ')
-  const oldest = view.ttlMicros > 0n ? [`${times.time} >= w.first_t`] : []
-  const on = [sourceHas(view), `${times.time} <= w.last_t`, ...oldest]
+  const { time } = view.source
+  const oldest = view.ttlMicros > 0n ? [`${time} >= w.first_t`] : []
+  const on = [sourceHas(view), `${time} <= w.last_t`, ...oldest]
   return [
     `JOIN (SELECT ${columns.join(', ')} ${wholeEntityRows(view)} GROUP BY ${groups}) AS w`,
     `ON ${on.join(' AND ')}`,
@@ -253,7 +254,7 @@ function wantedDays({ view, times }: Run, back: number): readonly string[] {
     `SELECT DISTINCT ${[...keys, 'd - n AS d'].join(', ')}`,
     `FROM (SELECT ${reached.join(', ')} ${wholeEntityRows(view)}) AS e CROSS JOIN (VALUES ${numbers}) AS back (n)`,
   ].join(' ')
-  return [`JOIN (${listed}) AS w`, `ON ${sourceHas(view)} AND ${dayOf(times.time)} = w.d`]
+  return [`JOIN (${listed}) AS w`, `ON ${sourceHas(view)} AND ${dayOf(view.source.time)} = w.d`]
 }
 
 function dayOf(time: string): string {
