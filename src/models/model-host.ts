@@ -3,7 +3,7 @@ import { modelLoad, type ModelLoadEvent } from '../core/diagnostics.js'
 import { feastError, isFeastError } from '../core/errors.js'
 import { countOf, type Tensor, tensorData } from '../core/tensor.js'
 import type { ModelManifest } from './model-manifest.js'
-import { type OnnxModel, readOnnx } from './onnx/onnx-file.js'
+import { type OnnxModel, readOnnx, refuseLarge } from './onnx/onnx-file.js'
 import { type Feeds, type Inference, SessionPool } from './onnx/session-pool.js'
 
 /** Where a version comes from: the registry, or a file. */
@@ -200,13 +200,10 @@ class Host implements ModelHost {
   async #bytesOf(source: ModelSource): Promise<Uint8Array> {
     const { name, artifact } = source.manifest
     const bytes = await source.artifact()
-    const { maxModelBytes } = this.settings
-    const refuse = (why: string) => feastError('MODEL_INVALID', { model: name, why })
-    if (bytes.length > maxModelBytes) {
-      throw refuse(`it has ${bytes.length} bytes, and models.inference.max_model_bytes is ${maxModelBytes}`)
-    }
+    refuseLarge(name, bytes, this.settings.maxModelBytes)
     if (createHash('sha256').update(bytes).digest('hex') !== artifact.sha256) {
-      throw refuse(`the file is not the one that was registered: its sha256 is not ${artifact.sha256}`)
+      const why = `the file is not the one that was registered: its sha256 is not ${artifact.sha256}`
+      throw feastError('MODEL_INVALID', { model: name, why })
     }
     return bytes
   }

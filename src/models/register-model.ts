@@ -2,7 +2,8 @@ import type { FeatureStore } from '../feature-store/feature-store.js'
 import { sha256Of } from './manifest-json.js'
 import type { ModelExample, ModelManifest, ModelRun } from './model-manifest.js'
 import { type InputMapping, resolveInputs } from './model-signature.js'
-import { readOnnx } from './onnx/onnx-file.js'
+import { modelsConfig } from './models-config.js'
+import { readOnnx, refuseLarge } from './onnx/onnx-file.js'
 import type { Author, ModelRegistry, ModelVersion } from './registry/model-registry.js'
 import { serviceFeatures } from './service-features.js'
 
@@ -45,6 +46,7 @@ export async function registerModel(
   request: RegisterRequest,
 ): Promise<RegisteredModel> {
   const { model, bytes, featureService } = request
+  refuseLarge(model, bytes, modelsConfig(store.config).inference.max_model_bytes)
   const { opset, inputs, outputs } = readOnnx(bytes, model)
   const registry = featureService === undefined ? undefined : await store.refreshRegistry()
   const resolved =

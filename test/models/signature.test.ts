@@ -197,7 +197,9 @@ describe('a version that does not fit its features', () => {
 
   let server: ModelServer
   beforeAll(async () => {
-    server = await openModelServer({ models: '{ inference: { workers: 1, timeout_ms: 20000 } }' })
+    server = await openModelServer({
+      models: '{ inference: { workers: 1, timeout_ms: 20000, max_model_bytes: 1000 } }',
+    })
     await server.store.apply(repo({ a: Float64, b: Float32 }, 'a', 'b' as 'a'), bare)
   })
   afterAll(() => server.close())
@@ -216,6 +218,9 @@ describe('a version that does not fit its features', () => {
     const { status, text, headers } = await register(3)
     expect([status, headers['feast-error-code']]).toEqual([422, 'MODEL_SIGNATURE_MISMATCH'])
     expect(text).toContain('nothing fills x: float32 [N, 3]')
+    const large = await register(300)
+    expect([large.status, large.headers['feast-error-code']]).toEqual([422, 'MODEL_INVALID'])
+    expect(large.text).toContain('models.inference.max_model_bytes is 1000')
     expect((await server.get('/models/m')).status).toBe(404)
   })
 

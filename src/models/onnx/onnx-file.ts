@@ -46,6 +46,13 @@ export function readOnnx(bytes: Uint8Array, model: string): OnnxModel {
   }
 }
 
+/** @throws MODEL_INVALID */
+export function refuseLarge(model: string, { length }: Uint8Array, maxModelBytes: number): void {
+  if (length <= maxModelBytes) return
+  const why = `it has ${length} bytes, and models.inference.max_model_bytes is ${maxModelBytes}`
+  throw feastError('MODEL_INVALID', { model, why })
+}
+
 class Refused extends Error {}
 
 // Numbers of fields, by message, as in onnx.proto.
