@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import validate from 'asl-validator'
-import { trainingBench } from '../training/fixture.js'
+import { FRAUD_YAML, trainingBench } from '../training/fixture.js'
 import type { Workbench } from '../feature-store/workbench.js'
 import { runFeast, startFeast } from './run-feast.js'
 
@@ -13,19 +13,7 @@ const feast = (...args: string[]) => runFeast(bench.path, args, { TRAIN_COUNT: j
 beforeAll(async () => {
   ;({ bench } = await trainingBench())
   mkdirSync(join(bench.path, 'pipelines'), { recursive: true })
-  writeFileSync(
-    join(bench.path, 'pipelines', 'fraud.yaml'),
-    `name: fraud
-inputs: { eta: { type: float, default: 0.5 } }
-dataset: { feature_service: fraud, entities: { file: labels.parquet } }
-steps:
-  - preprocess: { command: [node, preprocess.mjs], outputs: [train, validation] }
-  - train: { command: [node, train.mjs], inputs: { train: preprocess.train }, hyperparameters: { eta: "{{inputs.eta}}" } }
-  - evaluate: { command: [node, evaluate.mjs], inputs: { model: train.model }, metrics: metrics.json }
-gate: { all: [{ metric: auc, min: 0.75 }] }
-register: { model: fraud }
-`,
-  )
+  writeFileSync(join(bench.path, 'pipelines/fraud.yaml'), FRAUD_YAML)
 })
 afterAll(() => bench.close())
 

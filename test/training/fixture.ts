@@ -30,6 +30,19 @@ const STEPS: Readonly<Record<string, string>> = {
     writeFileSync(metrics + '/metrics.json', JSON.stringify({ auc: 1 - Number(eta), note: 'text is no metric' }))`,
 }
 
+/** A pipeline of these steps; with an eta of 0.5 the model does not pass the gate. */
+export const FRAUD_YAML = `name: fraud
+description: who may pay
+inputs: { eta: { type: float, default: 0.5 } }
+dataset: { feature_service: fraud, entities: { file: labels.parquet } }
+steps:
+  - preprocess: { command: [node, preprocess.mjs], outputs: [train, validation] }
+  - train: { command: [node, train.mjs], inputs: { train: preprocess.train }, hyperparameters: { eta: "{{inputs.eta}}" } }
+  - evaluate: { command: [node, evaluate.mjs], inputs: { model: train.model }, metrics: metrics.json }
+gate: { all: [{ metric: auc, min: 0.75 }] }
+register: { model: fraud }
+`
+
 /** What a model registry was asked for. */
 export class Candidates implements ModelCandidates {
   readonly registered: ModelCandidate[] = []

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals'
 import { silentLogger } from '../../src/core/logger.js'
 import { type RunningServer, startServer } from '../../src/server/serve.js'
 import type { Workbench } from '../feature-store/workbench.js'
-import { trainingBench } from './fixture.js'
+import { FRAUD_YAML, trainingBench } from './fixture.js'
 
 let bench: Workbench
 let server: RunningServer
@@ -14,20 +14,7 @@ const marker = (name: string) => join(bench.path, `count${name}`)
 beforeAll(async () => {
   ;({ bench } = await trainingBench())
   process.env['TRAIN_COUNT'] = marker('')
-  writeFileSync(
-    join(bench.path, 'pipelines/fraud.yaml'),
-    `name: fraud
-description: who may pay
-inputs: { eta: { type: float, default: 0.5 } }
-dataset: { feature_service: fraud, entities: { file: labels.parquet } }
-steps:
-  - preprocess: { command: [node, preprocess.mjs], outputs: [train, validation] }
-  - train: { command: [node, train.mjs], inputs: { train: preprocess.train }, hyperparameters: { eta: "{{inputs.eta}}" } }
-  - evaluate: { command: [node, evaluate.mjs], inputs: { model: train.model }, metrics: metrics.json }
-gate: { all: [{ metric: auc, min: 0.75 }] }
-register: { model: fraud }
-`,
-  )
+  writeFileSync(join(bench.path, 'pipelines/fraud.yaml'), FRAUD_YAML)
   const log = { logger: silentLogger, access: undefined }
   server = await startServer({ store: await bench.open(), log, port: 0 })
 })
