@@ -26,13 +26,14 @@ export interface EncodedRow {
 }
 
 /**
- * Rows whose keys and values lie in one buffer: of row `r`, the key is `bytes[places[r * stride], places[r * stride + 1])`,
- * and value `v` stands `2 + 2 * v` places further.
+ * Rows whose keys and values lie in one buffer, a column at a time: keys, then each feature's values, one behind the
+ * other. Item `r` of column `c` is `bytes[places[c * step + r], places[c * step + r + 1])`.
  */
 export interface PackedRows {
   readonly bytes: Buffer
   readonly places: Int32Array
-  readonly stride: number
+  /** One more than there are rows. */
+  readonly step: number
   readonly eventTimestamps: ArrayLike<Micros>
   readonly createdTimestamps: ArrayLike<Micros | null>
 }
@@ -45,22 +46,21 @@ export class PackedRow implements EncodedRow {
 
   /** Made anew by each call, as are its values. */
   get entityKey(): Buffer {
-    const { bytes, places, stride } = this.among
-    const base = stride * this.index
-    return bytes.subarray(places[base]!, places[base + 1]!)
+    const { bytes, places } = this.among
+    return bytes.subarray(places[this.index]!, places[this.index + 1]!)
   }
 
-  /** Of value 0. */
+  /** Of value 0; that of the next is a step further. */
   get firstPlace(): number {
-    return this.among.stride * this.index + 2
+    return this.among.step + this.index
   }
 
   get values(): readonly Buffer[] {
-    const { bytes, places, stride } = this.among
-    const base = this.firstPlace
-    return Array.from({ length: stride / 2 - 1 }, (_, i) =>
-      bytes.subarray(places[base + 2 * i]!, places[base + 2 * i + 1]!),
-    )
+    const { bytes, places, step } = this.among
+    return Array.from({ length: places.length / step - 1 }, (_, i) => {
+      const at = this.firstPlace + i * step
+      return bytes.subarray(places[at]!, places[at + 1]!)
+    })
   }
 
   get eventTimestamp(): Micros {
@@ -84,7 +84,7 @@ export class PackedRow implements EncodedRow {
     const among = {
       bytes: Buffer.concat(pieces, end),
       places,
-      stride: places.length,
+      step: 2,
       eventTimestamps: [row.eventTimestamp],
       createdTimestamps: [row.createdTimestamp],
     }
@@ -128,7 +128,6 @@ export function rowEncoder(layout: RowLayout): (batch: ColumnBatch) => EncodedRo
   const packers = layout.features.map(({ name, type }) =>
     cellPacker(type, `${layout.what}, feature "${name}"`),
   )
-  const stride = 2 + 2 * packers.length
   return (batch) => {
     const { rowCount } = batch
     const keys =
@@ -140,11 +139,12 @@ export function rowEncoder(layout: RowLayout): (batch: ColumnBatch) => EncodedRo
     const eventTimes = timesOf(batch, layout.eventTimestamp, layout)
     const createdTimes = timesOf(batch, layout.createdTimestamp ?? null, layout)
     const rows = completeRows([...keys, eventTimes], rowCount)
-    const places = new Int32Array(stride * rows.length)
+    const step = rows.length + 1
+    const places = new Int32Array(step * (1 + packers.length))
     const out = new ByteWriter((KEY_BYTES + CELL_BYTES * packers.length) * rows.length)
-    packKeys(keyPacker(keys), { out, rows, places, first: 0, stride })
+    packKeys(keyPacker(keys), { out, rows, places, first: 0 })
     layout.features.forEach((feature, i) => {
-      const packing = { out, rows, places, first: 2 + 2 * i, stride }
+      const packing = { out, rows, places, first: step * (1 + i) }
       const packer = vectorPacker(feature.type)
       const column = packer && vectorOf(batch, feature, packer.layout, layout)
       if (column) packer.pack(column.vector, packing)
@@ -153,7 +153,7 @@ export function rowEncoder(layout: RowLayout): (batch: ColumnBatch) => EncodedRo
     const packed: PackedRows = {
       bytes: out.bytes,
       places,
-      stride,
+      step,
       eventTimestamps: timesAt(rows, eventTimes) as ArrayLike<Micros>,
       createdTimestamps: timesAt(rows, createdTimes),
     }
@@ -192,25 +192,21 @@ function isMissing(cell: Cell | undefined): boolean {
   return cell === null || cell === undefined || (typeof cell === 'number' && Number.isNaN(cell))
 }
 
-function packKeys(pack: KeyPacker, { out, rows, places, first, stride }: Packing): void {
-  for (let i = 0, place = first; i < rows.length; i++, place += stride) {
-    places[place] = out.length
+function packKeys(pack: KeyPacker, { out, rows, places, first }: Packing): void {
+  for (let i = 0; i < rows.length; i++) {
+    places[first + i] = out.length
     pack(out, rows[i]!)
-    places[place + 1] = out.length
   }
+  places[first + rows.length] = out.length
 }
 
 /** A column at a time: one packer after another would spoil each other's compiled code. */
-function packCells(
-  pack: CellPacker,
-  cells: readonly Cell[],
-  { out, rows, places, first, stride }: Packing,
-): void {
-  for (let i = 0, place = first; i < rows.length; i++, place += stride) {
-    places[place] = out.length
+function packCells(pack: CellPacker, cells: readonly Cell[], { out, rows, places, first }: Packing): void {
+  for (let i = 0; i < rows.length; i++) {
+    places[first + i] = out.length
     pack(out, cells[rows[i]!]!)
-    places[place + 1] = out.length
   }
+  places[first + rows.length] = out.length
 }
 
 /** The batch's column as the engine keeps it, where it does so as `wanted` and nothing is to be converted. */

@@ -16,6 +16,11 @@ export function floorSeconds(micros: Micros): bigint {
 
 /** Timestamp message bytes; zero fields are left out, so the epoch is no bytes at all. */
 export function encodeTimestamp(micros: Micros): Buffer {
+  const number = Number(micros)
+  if (number >= 0 && number <= Number.MAX_SAFE_INTEGER) {
+    const rest = number % 1_000_000
+    return encodeTimestampParts((number - rest) / 1_000_000, rest * 1000)
+  }
   const seconds = floorSeconds(micros)
   return encodeTimestampParts(seconds, Number(micros - seconds * 1_000_000n) * 1000)
 }
@@ -24,11 +29,17 @@ export function encodeTimestamp(micros: Micros): Buffer {
 export function encodeTimestampParts(seconds: number | bigint, nanos: number): Buffer {
   const out = Buffer.allocUnsafe(17)
   let at = 0
-  let rest = BigInt.asUintN(64, BigInt(seconds))
-  if (rest !== 0n) {
+  if (typeof seconds === 'number' && seconds > 0) {
+    // Without a BigInt per byte.
     out[at++] = 0x08
+    let rest = seconds
+    for (; rest > 0x7f; rest = Math.floor(rest / 128)) out[at++] = (rest % 128) | 0x80
+    out[at++] = rest
+  } else {
+    let rest = BigInt.asUintN(64, BigInt(seconds))
+    if (rest !== 0n) out[at++] = 0x08
     for (; rest > 0x7fn; rest >>= 7n) out[at++] = Number(rest & 0x7fn) | 0x80
-    out[at++] = Number(rest)
+    if (rest !== 0n) out[at++] = Number(rest)
   }
   if (nanos !== 0) {
     out[at++] = 0x10

@@ -4,14 +4,12 @@ import type { ByteWriter } from './byte-writer.js'
 import { TAGS, TEXT_HEAD_BYTES, TEXT_TYPES, writeVarint, writeVarint64 } from './cell-packer.js'
 import { floorSeconds } from './timestamp.js'
 
-/** Where the values of a column go: value `i`, of row `rows[i]`, is `bytes[places[at], places[at + 1])`. */
+/** Where the values of a column go, one behind the other: that of `rows[i]` starts at `places[first + i]`. */
 export interface Packing {
   readonly out: ByteWriter
   readonly rows: Int32Array
   readonly places: Int32Array
-  /** `at` of value 0, and how far it is to the next. */
   readonly first: number
-  readonly stride: number
 }
 
 /** Of a batch: cells, or what they would be made of. */
@@ -117,7 +115,7 @@ const secondsHalves = new Uint32Array(seconds.buffer)
 /** @param maxBytes of one value @param write returns where it ends */
 function packEach(
   { valid }: ColumnVector,
-  { out, rows, places, first, stride }: Packing,
+  { out, rows, places, first }: Packing,
   maxBytes: number,
   write: (bytes: Buffer, at: number, row: number, view: DataView) => number,
 ): void {
@@ -125,12 +123,12 @@ function packEach(
   const { bytes } = out
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   let end = out.length
-  for (let i = 0, place = first; i < rows.length; i++, place += stride) {
+  for (let i = 0; i < rows.length; i++) {
     const row = rows[i]!
-    places[place] = end
+    places[first + i] = end
     if (valid === undefined || isValid(valid, row)) end = write(bytes, end, row, view)
-    places[place + 1] = end
   }
+  places[first + rows.length] = end
   out.length = end
 }
 
@@ -142,14 +140,14 @@ function textPacker(field: number): VectorPacker {
   const tag = (field << 3) | 2
   return {
     layout: 'text',
-    pack(vector, { out, rows, places, first, stride }) {
+    pack(vector, { out, rows, places, first }) {
       const { valid } = vector
-      for (let i = 0, place = first; i < rows.length; i++, place += stride) {
+      for (let i = 0; i < rows.length; i++) {
         const row = rows[i]!
-        places[place] = out.length
+        places[first + i] = out.length
         if (valid === undefined || isValid(valid, row)) appendText(out, vector, row, tag)
-        places[place + 1] = out.length
       }
+      places[first + rows.length] = out.length
     },
   }
 }

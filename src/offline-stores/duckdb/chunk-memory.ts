@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
 /** Of chunks that may wait to be freed. */
-const MAX_BYTES = 64 << 20
+const MAX_BYTES = 24 << 20
 
 let bytes = 0
 let collect: (() => void) | undefined

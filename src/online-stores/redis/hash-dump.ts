@@ -39,8 +39,8 @@ export class HashDump {
   /** Whether Redis would keep it in this form too. */
   fits(row: PackedRow): boolean {
     if (!this.#isPossible) return false
-    const { places } = row.among
-    for (let i = 1, at = row.firstPlace; i < this.#names.length; i++, at += 2) {
+    const { places, step } = row.among
+    for (let i = 1, at = row.firstPlace; i < this.#names.length; i++, at += step) {
       if (places[at + 1]! - places[at]! > MAX_TEXT_BYTES) return false
     }
     return true
@@ -48,10 +48,10 @@ export class HashDump {
 
   /** As an argument of a command. */
   write(out: CommandWriter, row: PackedRow, time: Buffer): void {
-    const { bytes, places } = row.among
+    const { bytes, places, step } = row.among
     const names = this.#names
     let listpackBytes = LISTPACK_BYTES + this.#namesBytes + textSize(time.length)
-    for (let i = 1, at = row.firstPlace; i < names.length; i++, at += 2) {
+    for (let i = 1, at = row.firstPlace; i < names.length; i++, at += step) {
       listpackBytes += textSize(places[at + 1]! - places[at]!)
     }
     const size = 1 + lengthSize(listpackBytes) + listpackBytes + FOOTER_BYTES
@@ -63,7 +63,7 @@ export class HashDump {
     out.length = out.bytes.writeUInt16LE(2 * names.length, out.length)
     out.all(names[0]!)
     writeText(out, time, 0, time.length)
-    for (let i = 1, at = row.firstPlace; i < names.length; i++, at += 2) {
+    for (let i = 1, at = row.firstPlace; i < names.length; i++, at += step) {
       out.all(names[i]!)
       writeText(out, bytes, places[at]!, places[at + 1]!)
     }

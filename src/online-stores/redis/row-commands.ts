@@ -118,7 +118,7 @@ function routingKey({ entityKey }: PackedRow, { isSharded, suffix }: RowTarget):
 /** Timestamp, then the arguments of its HSETs as MessagePack. */
 function writeRow(out: CommandWriter, row: PackedRow, names: readonly Buffer[], parts: number): void {
   const time = timestampOf(row.eventTimestamp)
-  const { bytes, places } = row.among
+  const { bytes, places, step } = row.among
   const base = row.firstPlace
   const valueCount = names.length - 1
   out.bulk(time)
@@ -126,7 +126,7 @@ function writeRow(out: CommandWriter, row: PackedRow, names: readonly Buffer[], 
     const from = part * FEATURES_PER_PART
     const to = Math.min(valueCount, from + FEATURES_PER_PART)
     let size = part === 0 ? names[0]!.length + packedLength(time.length) : 0
-    for (let i = from, at = base + 2 * from; i < to; i++, at += 2) {
+    for (let i = from, at = base + step * from; i < to; i++, at += step) {
       size += names[i + 1]!.length + packedLength(places[at + 1]! - places[at]!)
     }
     out.bulkHead(size)
@@ -134,7 +134,7 @@ function writeRow(out: CommandWriter, row: PackedRow, names: readonly Buffer[], 
       out.all(names[0]!)
       out.packed(time, 0, time.length)
     }
-    for (let i = from, at = base + 2 * from; i < to; i++, at += 2) {
+    for (let i = from, at = base + step * from; i < to; i++, at += step) {
       out.all(names[i + 1]!)
       out.packed(bytes, places[at]!, places[at + 1]!)
     }
@@ -154,14 +154,14 @@ export function plainCommander(target: RowTarget): RowCommander {
     const commands: RowCommand[] = []
     for (const row of rows) {
       const key = routingKey(row, target)
-      const { bytes, places } = row.among
+      const { bytes, places, step } = row.among
       const start = out.length
       out.array(2 + 2 * names.length)
       out.all(hset)
       writeKey(out, row, suffix)
       out.all(names[0]!)
       out.bulk(timestampOf(row.eventTimestamp))
-      for (let i = 1, at = row.firstPlace; i < names.length; i++, at += 2) {
+      for (let i = 1, at = row.firstPlace; i < names.length; i++, at += step) {
         out.all(names[i]!)
         out.bulkHead(places[at + 1]! - places[at]!)
         out.slice(bytes, places[at]!, places[at + 1]!)
@@ -218,9 +218,9 @@ function timestampOf(micros: Micros): Buffer {
 }
 
 function writeKey(out: CommandWriter, { among, index }: PackedRow, suffix: Buffer): void {
-  const { bytes, places, stride } = among
-  const start = places[stride * index]!
-  const end = places[stride * index + 1]!
+  const { bytes, places } = among
+  const start = places[index]!
+  const end = places[index + 1]!
   out.bulkHead(end - start + suffix.length)
   out.slice(bytes, start, end)
   out.all(suffix)
