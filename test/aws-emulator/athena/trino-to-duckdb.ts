@@ -79,7 +79,8 @@ function withTexts(sql: string): string {
   const end = /\s+AS\s+VARCHAR\s*\)/iy
   let text = sql
   for (let at = text.length; ; ) {
-    at = text.toUpperCase().lastIndexOf('CAST(', at - 1)
+    // No longer than it was: an ß would be.
+    at = text.replace(/[a-z]/g, (letter) => letter.toUpperCase()).lastIndexOf('CAST(', at - 1)
     if (at < 0) return text
     const close = insideEnd(text, at + 5, end)
     if (close !== undefined)
