@@ -6,7 +6,7 @@ from rows import FEATURES, LABEL, split
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 
 train, _ = split(os.environ["SM_CHANNEL_TRAIN"])
@@ -15,8 +15,8 @@ model = Pipeline(
         ("columns", ColumnTransformer([("all", "passthrough", FEATURES)])),
         (
             "boosting",
-            HistGradientBoostingClassifier(
-                max_iter=int(os.environ["SM_HP_MAX_ITER"]),
+            GradientBoostingClassifier(
+                n_estimators=int(os.environ["SM_HP_N_ESTIMATORS"]),
                 learning_rate=float(os.environ["SM_HP_LEARNING_RATE"]),
                 random_state=7,
             ),
