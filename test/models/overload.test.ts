@@ -22,12 +22,14 @@ afterAll(() => servers.close())
 const tensors = (rounds: number) => ({
   inputs: [{ name: 'x', datatype: 'INT64', shape: [1, 1], data: [rounds] }],
 })
-/** Enough for a second or more. */
-const LONG = 100_000
+/** Enough for some seconds. */
+const LONG = 300_000
 
 it('what finds the queue full is turned away with 503 and Retry-After; other models answer', async () => {
   const { server, grpcAddress } = servers
   const client = new BytesClient(grpcAddress)
+  // Its connection is not to be waited for later.
+  await client.unary('/inference.GRPCInferenceService/ServerLive', Buffer.alloc(0))
   const long = server.post('/v2/models/looping/infer', tensors(LONG))
   await sleep(50)
   const waits = server.post('/v2/models/looping/infer', tensors(2))
