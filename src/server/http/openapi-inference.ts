@@ -5,6 +5,7 @@ import {
   object,
   type OpenapiPart,
   operation,
+  pathParameter,
   ref,
   STRING,
   STRINGS,
@@ -20,12 +21,8 @@ const PARAMETERS: Json = { type: 'object', additionalProperties: { type: ['strin
 const WRONG = jsonResponse('What is wrong', object({ error: STRING }, ['error']))
 const OVERLOADED = { ...WRONG, headers: { 'Retry-After': { schema: { type: 'integer' } } } }
 
-const model = parameter('model', 'Of a model, or feature_service.<name>')
-const version = parameter('version', 'Of the model')
-
-function parameter(name: string, description: string): Json {
-  return { name, in: 'path', required: true, description, schema: STRING }
-}
+const model = pathParameter('model', 'Of a model, or feature_service.<name>')
+const version = pathParameter('version', 'Of the model')
 
 function look(summary: string, schema: Json, ...parameters: readonly Json[]): Json {
   return { get: { summary, parameters, responses: { 200: jsonResponse('It', schema), 404: WRONG } } }

@@ -5,6 +5,7 @@ import {
   object,
   type OpenapiPart,
   operation,
+  pathParameter,
   ref,
   STRING,
   STRINGS,
@@ -14,9 +15,9 @@ const INTEGER: Json = { type: 'integer' }
 const COMMENT: Json = { ...STRING, maxLength: 1024, description: 'Why; kept for ever' }
 const REVISION: Json = { ...INTEGER, description: 'Only if it is still at this revision; else 409' }
 
-const name = parameter('name', 'Of a model')
-const version = parameter('version', 'Number or alias')
-const alias = parameter('alias', 'champion, canary, challenger or any other')
+const name = pathParameter('name', 'Of a model')
+const version = pathParameter('version', 'Number or alias')
+const alias = pathParameter('alias', 'champion, canary, challenger or any other')
 const MODEL = jsonResponse('The model', ref('Model'))
 const VERSION = jsonResponse('The version', ref('ModelVersion'))
 
@@ -153,10 +154,6 @@ function change(summary: string, body: string, found: Json, ...parameters: reado
     409: feastError('It is not in a state for that, or changed since `if_revision`'),
   })
   return { ...made, parameters }
-}
-
-function parameter(name: string, description: string): Json {
-  return { name, in: 'path', required: true, description, schema: STRING }
 }
 
 function query(name: string, description: string): Json {

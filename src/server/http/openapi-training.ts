@@ -5,6 +5,7 @@ import {
   object,
   type OpenapiPart,
   operation,
+  pathParameter,
   ref,
   STRING,
 } from './openapi.js'
@@ -12,7 +13,7 @@ import {
 const RUN = jsonResponse('The run', ref('TrainingRun'))
 const STARTED = { 202: RUN }
 const run: Json = {
-  parameters: [{ name: 'id', in: 'path', required: true, schema: STRING, description: 'Id of a run' }],
+  parameters: [pathParameter('id', 'Id of a run')],
 }
 const NO_RUN = { 404: feastError('Unknown run') }
 const WRONG_STATE = { ...NO_RUN, 409: feastError('It is not in a state for that') }

@@ -156,6 +156,11 @@ function materializeOperation(what: string, body: string): Json {
   }
 }
 
+/** A text in the path of a route. */
+export function pathParameter(name: string, description: string): Json {
+  return { name, in: 'path', required: true, description, schema: STRING }
+}
+
 export function ref(name: string): Json {
   return { $ref: `#/components/schemas/${name}` }
 }
