@@ -19,12 +19,19 @@ interface Statement {
 /**
  * What a role needs for the resources that feature_store.yaml names, and no more. Which statements a service asks for:
  * https://docs.aws.amazon.com/service-authorization/latest/reference/
- * @param data `s3://…` of the warehouse's tables, which only the catalog knows
  */
-export function iamPolicy(role: IamRole, config: RepoConfig, data: readonly string[]): IamPolicy {
-  const place = placeOf(config)
-  const statements = STATEMENTS[role](place, data).filter(({ Resource }) => Resource.length > 0)
+export function iamPolicy(role: IamRole, config: RepoConfig, warehouse: Warehouse = {}): IamPolicy {
+  const place = placeOf(config, warehouse)
+  const statements = STATEMENTS[role](place).filter(({ Resource }) => Resource.length > 0)
   return { Version: '2012-10-17', Statement: statements }
+}
+
+/** What only the catalog and commands know. */
+export interface Warehouse {
+  /** `s3://…` that its tables lie at. */
+  readonly data?: readonly string[]
+  /** That results are kept in: `table`, or with its database before it. */
+  readonly tables?: readonly string[]
 }
 
 interface Place {
@@ -37,6 +44,8 @@ interface Place {
   readonly databases: readonly string[]
   /** Where the tables of a request are, for its time. */
   readonly scratchDatabase: string
+  readonly data: readonly string[]
+  readonly keptTables: readonly { readonly database: string; readonly name: string }[]
   readonly prefix: string
   readonly jobRole: readonly string[]
   readonly machineRole: readonly string[]
@@ -46,7 +55,10 @@ interface Place {
 
 const ANY_REGION = '*'
 
-function placeOf({ aws, registry, offlineStore, models, training, batchEngine, project }: RepoConfig): Place {
+function placeOf(
+  { aws, registry, offlineStore, models, training, batchEngine, project }: RepoConfig,
+  { data = [], tables = [] }: Warehouse,
+): Place {
   const text = (value: unknown) => (typeof value === 'string' ? value : undefined)
   const s3 = (value: unknown) =>
     [text(value)].filter((uri): uri is string => uri?.startsWith('s3://') === true)
@@ -70,6 +82,11 @@ function placeOf({ aws, registry, offlineStore, models, training, batchEngine, p
     workgroup: text(offlineStore.options['workgroup']),
     databases: offlineStore.type === 'athena' ? [...new Set([database, scratchDatabase])] : [],
     scratchDatabase,
+    data,
+    keptTables: tables.map((table) => {
+      const [name, of = database] = table.split('.').reverse()
+      return { database: of, name: name! }
+    }),
     prefix: text(training.options['name_prefix']) ?? `feast-${project}-`,
     jobRole: [text(training.options['job_role_arn']) ?? roleArn].filter((arn) => arn !== undefined),
     machineRole: roleArn === undefined ? [] : [roleArn],
@@ -81,107 +98,106 @@ function placeOf({ aws, registry, offlineStore, models, training, batchEngine, p
   }
 }
 
-const STATEMENTS: Readonly<Record<IamRole, (place: Place, data: readonly string[]) => readonly Statement[]>> =
-  {
-    server: (place) => [
-      objects('ReadRegistry', ['s3:GetObject'], place.uris.registry),
-      objects('ReadModels', ['s3:GetObject'], place.uris.models),
-      objects('LogPredictions', ['s3:PutObject', 's3:AbortMultipartUpload'], place.uris.predictions),
-      buckets('List', ['s3:ListBucket'], place.uris.models),
-      ...sageMakerRegistry(place, ['DescribeModelPackage', 'ListModelPackages', 'DescribeModelPackageGroup']),
-    ],
-    admin: (place, data) => [
-      ...STATEMENTS.server(place, data),
-      objects('ChangeModels', ['s3:PutObject'], place.uris.models),
-      objects('Runs', ['s3:GetObject', 's3:PutObject', 's3:AbortMultipartUpload'], place.uris.runs),
-      objects('PublishCode', ['s3:PutObject', 's3:GetObject'], place.uris.code),
-      buckets('ListRuns', ['s3:ListBucket'], [...place.uris.runs, ...place.uris.code]),
-      ...athena(place, data),
-      allow('Workflows', actions('states', WORKFLOW_ACTIONS), stateMachines(place)),
-      allow('FindWorkflows', ['states:ListStateMachines', 'states:ValidateStateMachineDefinition'], ['*']),
-      allow('Executions', actions('states', EXECUTION_ACTIONS), [
-        ...stateMachines(place),
-        ...executions(place),
-      ]),
-      passRole('PassStateMachineRole', place.machineRole, ['states.amazonaws.com']),
-      ...sageMakerRegistry(place, ['UpdateModelPackage', 'CreateModelPackage', 'CreateModelPackageGroup']),
-    ],
-    job: (place, data) => [
-      objects('Registry', ['s3:GetObject', 's3:PutObject', 's3:DeleteObject'], beside(place.uris.registry)),
-      objects('RegisterModels', ['s3:GetObject', 's3:PutObject'], [...place.uris.models, ...place.uris.runs]),
-      buckets('List', ['s3:ListBucket'], [...place.uris.registry, ...place.uris.models, ...place.uris.runs]),
-      ...athena(place, data),
-    ],
-    sfn: (place) => [
-      allow('Jobs', actions('sagemaker', JOB_ACTIONS), [
-        arn('sagemaker', place, 'processing-job/*'),
-        arn('sagemaker', place, 'training-job/*'),
-      ]),
-      passRole('PassJobRole', place.jobRole, ['sagemaker.amazonaws.com']),
-      ...(place.batch === undefined
-        ? []
-        : [
-            allow(
-              'Batch',
-              ['batch:SubmitJob'],
-              [
-                arn('batch', place, `job-queue/${place.batch.queue}`),
-                arn('batch', place, `job-definition/${place.batch.definition}`),
-                arn('batch', place, `job-definition/${place.batch.definition}:*`),
-              ],
-            ),
-            // These two know no resources.
-            allow('BatchJobs', ['batch:DescribeJobs', 'batch:TerminateJob'], ['*']),
-          ]),
-      allow(
-        'JobEvents',
-        ['events:PutTargets', 'events:PutRule', 'events:DescribeRule'],
-        [
-          arn('events', place, 'rule/StepFunctionsGetEventsForSageMakerTrainingJobsRule'),
-          arn('events', place, 'rule/StepFunctionsGetEventsForSageMakerProcessingJobsRule'),
-          arn('events', place, 'rule/StepFunctionsGetEventsForBatchJobsRule'),
-        ],
-      ),
-      objects('ReadMetrics', ['s3:GetObject'], place.uris.runs),
-      ...sageMakerRegistry(place, ['CreateModelPackage']),
-    ],
-    sagemaker: (place) => [
-      objects('Runs', ['s3:GetObject', 's3:PutObject', 's3:AbortMultipartUpload'], place.uris.runs),
-      objects('Code', ['s3:GetObject'], place.uris.code),
-      buckets('List', ['s3:ListBucket'], [...place.uris.runs, ...place.uris.code]),
-      allow(
-        'Logs',
-        ['logs:CreateLogGroup', 'logs:CreateLogStream', 'logs:PutLogEvents'],
-        [arn('logs', place, 'log-group:/aws/sagemaker/*')],
-      ),
-      // Logging in to the image registry knows no resources.
-      allow('Images', ['ecr:GetAuthorizationToken'], ['*']),
-      allow(
-        'PullImages',
-        ['ecr:BatchGetImage', 'ecr:GetDownloadUrlForLayer'],
-        [arn('ecr', place, 'repository/*')],
-      ),
-    ],
-    scheduler: (place) => [
-      allow(
-        'StartMaterialization',
-        ['states:StartExecution'],
-        [
-          arn('states', place, `stateMachine:${place.prefix}materialize`),
-          arn('states', place, `stateMachine:${place.prefix}materialize:*`),
-        ],
-      ),
-    ],
-    ci: (place) => [
-      {
-        ...objects('PublishCode', ['s3:PutObject'], place.uris.code),
-        // What was published is never replaced.
-        Condition: { StringEquals: { 's3:if-none-match': '*' } },
-      },
-      objects('FindCode', ['s3:GetObject'], place.uris.code),
-      buckets('List', ['s3:ListBucket'], place.uris.code),
-    ],
-  }
+const STATEMENTS: Readonly<Record<IamRole, (place: Place) => readonly Statement[]>> = {
+  server: (place) => [
+    objects('ReadRegistry', ['s3:GetObject'], place.uris.registry),
+    objects('ReadModels', ['s3:GetObject'], place.uris.models),
+    objects('LogPredictions', ['s3:PutObject', 's3:AbortMultipartUpload'], place.uris.predictions),
+    buckets('List', ['s3:ListBucket'], place.uris.models),
+    ...sageMakerRegistry(place, ['DescribeModelPackage', 'ListModelPackages', 'DescribeModelPackageGroup']),
+  ],
+  admin: (place) => [
+    ...STATEMENTS.server(place),
+    objects('ChangeModels', ['s3:PutObject'], place.uris.models),
+    objects('Runs', ['s3:GetObject', 's3:PutObject', 's3:AbortMultipartUpload'], place.uris.runs),
+    objects('PublishCode', ['s3:PutObject', 's3:GetObject'], place.uris.code),
+    buckets('ListRuns', ['s3:ListBucket'], [...place.uris.runs, ...place.uris.code]),
+    ...athena(place),
+    allow('Workflows', actions('states', WORKFLOW_ACTIONS), stateMachines(place)),
+    allow('FindWorkflows', ['states:ListStateMachines', 'states:ValidateStateMachineDefinition'], ['*']),
+    allow('Executions', actions('states', EXECUTION_ACTIONS), [
+      ...stateMachines(place),
+      ...executions(place),
+    ]),
+    passRole('PassStateMachineRole', place.machineRole, ['states.amazonaws.com']),
+    ...sageMakerRegistry(place, ['UpdateModelPackage', 'CreateModelPackage', 'CreateModelPackageGroup']),
+  ],
+  job: (place) => [
+    objects('Registry', ['s3:GetObject', 's3:PutObject', 's3:DeleteObject'], beside(place.uris.registry)),
+    objects('RegisterModels', ['s3:GetObject', 's3:PutObject'], [...place.uris.models, ...place.uris.runs]),
+    buckets('List', ['s3:ListBucket'], [...place.uris.registry, ...place.uris.models, ...place.uris.runs]),
+    ...athena(place),
+  ],
+  sfn: (place) => [
+    allow('Jobs', actions('sagemaker', JOB_ACTIONS), [
+      arn('sagemaker', place, 'processing-job/*'),
+      arn('sagemaker', place, 'training-job/*'),
+    ]),
+    passRole('PassJobRole', place.jobRole, ['sagemaker.amazonaws.com']),
+    ...(place.batch === undefined
+      ? []
+      : [
+          allow(
+            'Batch',
+            ['batch:SubmitJob'],
+            [
+              arn('batch', place, `job-queue/${place.batch.queue}`),
+              arn('batch', place, `job-definition/${place.batch.definition}`),
+              arn('batch', place, `job-definition/${place.batch.definition}:*`),
+            ],
+          ),
+          // These two know no resources.
+          allow('BatchJobs', ['batch:DescribeJobs', 'batch:TerminateJob'], ['*']),
+        ]),
+    allow(
+      'JobEvents',
+      ['events:PutTargets', 'events:PutRule', 'events:DescribeRule'],
+      [
+        arn('events', place, 'rule/StepFunctionsGetEventsForSageMakerTrainingJobsRule'),
+        arn('events', place, 'rule/StepFunctionsGetEventsForSageMakerProcessingJobsRule'),
+        arn('events', place, 'rule/StepFunctionsGetEventsForBatchJobsRule'),
+      ],
+    ),
+    objects('ReadMetrics', ['s3:GetObject'], place.uris.runs),
+    ...sageMakerRegistry(place, ['CreateModelPackage']),
+  ],
+  sagemaker: (place) => [
+    objects('Runs', ['s3:GetObject', 's3:PutObject', 's3:AbortMultipartUpload'], place.uris.runs),
+    objects('Code', ['s3:GetObject'], place.uris.code),
+    buckets('List', ['s3:ListBucket'], [...place.uris.runs, ...place.uris.code]),
+    allow(
+      'Logs',
+      ['logs:CreateLogGroup', 'logs:CreateLogStream', 'logs:PutLogEvents'],
+      [arn('logs', place, 'log-group:/aws/sagemaker/*')],
+    ),
+    // Logging in to the image registry knows no resources.
+    allow('Images', ['ecr:GetAuthorizationToken'], ['*']),
+    allow(
+      'PullImages',
+      ['ecr:BatchGetImage', 'ecr:GetDownloadUrlForLayer'],
+      [arn('ecr', place, 'repository/*')],
+    ),
+  ],
+  scheduler: (place) => [
+    allow(
+      'StartMaterialization',
+      ['states:StartExecution'],
+      [
+        arn('states', place, `stateMachine:${place.prefix}materialize`),
+        arn('states', place, `stateMachine:${place.prefix}materialize:*`),
+      ],
+    ),
+  ],
+  ci: (place) => [
+    {
+      ...objects('PublishCode', ['s3:PutObject'], place.uris.code),
+      // What was published is never replaced.
+      Condition: { StringEquals: { 's3:if-none-match': '*' } },
+    },
+    objects('FindCode', ['s3:GetObject'], place.uris.code),
+    buckets('List', ['s3:ListBucket'], place.uris.code),
+  ],
+}
 
 const WORKFLOW_ACTIONS = [
   'CreateStateMachine',
@@ -215,7 +231,7 @@ const JOB_ACTIONS = [
   'AddTags',
 ]
 
-function athena(place: Place, data: readonly string[]): readonly Statement[] {
+function athena(place: Place): readonly Statement[] {
   if (place.workgroup === undefined) return []
   const tables = place.databases.flatMap((database) => [
     arn('glue', place, `database/${database}`),
@@ -251,6 +267,12 @@ function athena(place: Place, data: readonly string[]): readonly Statement[] {
       ]),
       [arn('glue', place, 'catalog'), ...tables],
     ),
+    // Athena asks for this one whatever a statement names, and would make it.
+    allow(
+      'DefaultDatabase',
+      ['glue:GetDatabase', 'glue:CreateDatabase'],
+      [arn('glue', place, 'catalog'), arn('glue', place, 'database/default')],
+    ),
     // Entity rows that are too many for a statement become a table for its time.
     allow(
       'TemporaryTables',
@@ -261,6 +283,9 @@ function athena(place: Place, data: readonly string[]): readonly Statement[] {
         arn('glue', place, `table/${place.scratchDatabase}/feast_tmp_*`),
       ],
     ),
+    // A view of the table's name over the table that has the rows.
+    ...keptTables(place, 'KeepResults', ['GetDatabase', 'GetTable', 'CreateTable', 'UpdateTable'], ''),
+    ...keptTables(place, 'KeptRows', ['GetDatabase', 'GetTable', 'CreateTable', 'DeleteTable'], '__feast_*'),
     objects(
       'Staging',
       [
@@ -272,9 +297,23 @@ function athena(place: Place, data: readonly string[]): readonly Statement[] {
       ],
       place.uris.staging,
     ),
-    objects('ReadData', ['s3:GetObject'], data),
-    buckets('Locate', ['s3:GetBucketLocation', 's3:ListBucket'], [...place.uris.staging, ...data]),
+    objects('ReadData', ['s3:GetObject'], place.data),
+    buckets('Locate', ['s3:GetBucketLocation', 's3:ListBucket'], [...place.uris.staging, ...place.data]),
   ]
+}
+
+function keptTables(
+  place: Place,
+  sid: string,
+  names: readonly string[],
+  suffix: string,
+): readonly Statement[] {
+  if (place.keptTables.length === 0) return []
+  const resources = place.keptTables.flatMap(({ database, name }) => [
+    arn('glue', place, `database/${database}`),
+    arn('glue', place, `table/${database}/${name}${suffix}`),
+  ])
+  return [allow(sid, actions('glue', names), [arn('glue', place, 'catalog'), ...new Set(resources)])]
 }
 
 function sageMakerRegistry(place: Place, names: readonly string[]): readonly Statement[] {
@@ -333,9 +372,15 @@ function executions(place: Place): readonly string[] {
 }
 
 /** @throws INVALID_REQUEST */
-export function checkDataUris(uris: readonly string[]): void {
-  for (const uri of uris) {
+export function checkWarehouse({ data = [], tables = [] }: Warehouse): void {
+  for (const uri of data) {
     if (/^s3:\/\/[^/]+\/.+/.test(uri)) continue
     throw feastError('INVALID_REQUEST', { message: `--data ${uri}: write it as s3://bucket/prefix/.` })
+  }
+  for (const table of tables) {
+    if (/^([^.*?]+\.)?[a-z0-9_]+$/.test(table)) continue
+    throw feastError('INVALID_REQUEST', {
+      message: `--table ${table}: write it as table or database.table, in small letters, digits and "_".`,
+    })
   }
 }

@@ -110,6 +110,11 @@ export const TRAINING_COMMANDS: readonly CommandSpec[] = [
         'where tables of the warehouse lie, s3://bucket/prefix/; may be given again',
         { many: true },
       ],
+      [
+        '--table <name>',
+        'a table of Athena that results are kept in, as get-historical-features names it; may be given again',
+        { many: true },
+      ],
     ],
     load: async () => (await import('./commands/iam.js')).renderIam,
   },

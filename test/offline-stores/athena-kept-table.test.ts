@@ -1,4 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals'
+import { iamPolicy } from '../../src/cli/iam-policy.js'
+import { parseRepoConfig } from '../../src/config/repo-config.js'
 import { athenaSource } from '../../src/core/data-source.js'
 import { field } from '../../src/core/field.js'
 import { parseInstant } from '../../src/core/instant.js'
@@ -12,6 +14,8 @@ import { batchOf, once, rowsOf } from './table-maker.js'
 const T = parseInstant('2024-01-10T12:00:00Z', 'T')
 const FIELDS = [field('k', Int64), field('__event_timestamp', UnixTimestamp)]
 const SET = athenaSource({ table: 'training_set', timestampField: '__event_timestamp' })
+/** IAM's: a star stands for anything. */
+const matchesGlob = (text: string, glob: string) => new RegExp(`^${glob.replaceAll('*', '.*')}$`).test(text)
 const DAY_MS = 24 * 3_600_000
 
 describe('results kept as tables of Athena', () => {
@@ -166,6 +170,47 @@ describe('results kept as tables of Athena', () => {
     expect(bench.objects('s3://staging/enforced/').filter((name) => name.endsWith('.parquet'))).toHaveLength(
       1,
     )
+  })
+
+  it('what keeping does to the catalog is what `feast iam render --table` allows', async () => {
+    const bench = await open()
+    const { catalog } = bench.athena
+    const done: [string, string][] = []
+    const { create, drop } = catalog
+    catalog.create = (table, replace) => {
+      const stands = catalog.find(table.database, table.name) !== undefined
+      done.push([stands ? 'glue:UpdateTable' : 'glue:CreateTable', `${table.database}/${table.name}`])
+      return create.call(catalog, table, replace)
+    }
+    catalog.drop = (database, name) => {
+      done.push(['glue:DeleteTable', `${database}/${name}`])
+      return drop.call(catalog, database, name)
+    }
+    await save(bench.store, 1n)
+    await save(bench.store, 2n)
+    bench.athena.failQuery({ match: /CREATE OR REPLACE VIEW/, early: true, reason: 'GENERIC_INTERNAL_ERROR' })
+    await expect(save(bench.store, 3n)).rejects.toMatchObject({ code: 'OFFLINE_STORE_FAILED' })
+    expect([...new Set(done.map(([action]) => action))].sort()).toEqual([
+      'glue:CreateTable',
+      'glue:DeleteTable',
+      'glue:UpdateTable',
+    ])
+
+    const yaml = `project: test
+registry: r.db
+offline_store: { type: athena, region: us-east-1, database: feast, workgroup: w, data_source: AwsDataCatalog, s3_staging_location: s3://staging/feast }
+`
+    const config = await parseRepoConfig(yaml, 'feature_store.yaml', '/repo', {})
+    const { Statement } = iamPolicy('job', config, { tables: ['training_set'] })
+    const refused = done.filter(
+      ([action, table]) =>
+        !Statement.some(
+          ({ Action, Resource }) =>
+            Action.includes(action) &&
+            Resource.some((one) => matchesGlob(`arn:aws:glue:us-east-1:*:table/${table}`, one)),
+        ),
+    )
+    expect(refused).toEqual([])
   })
 
   it('the janitor drops what was replaced a day ago and what a killed process left, and no rows that are shown', async () => {

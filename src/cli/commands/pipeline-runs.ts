@@ -10,10 +10,10 @@ import type { TrainingParts } from '../../training/start-run.js'
 import type { TrainingRun } from '../../training/training-trigger.js'
 import { type CliContext, loggerFor } from '../cli-context.js'
 import { commitOf } from '../commit-of.js'
-import { person } from '../person.js'
 import { badInput, usageError } from '../exit-error.js'
 import { seconds } from '../materialize-progress.js'
 import { alarm, emphasis, print, printJson, printNotice, printTable } from '../output.js'
+import { person } from '../person.js'
 
 interface WaitFlags {
   readonly wait?: boolean
