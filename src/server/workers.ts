@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { type FeastError, feastError } from '../core/errors.js'
 import type { Logger } from '../core/logger.js'
+import { keepArrivals } from './arrivals.js'
 import type { RunningServer } from './serve.js'
 import type { FromWorker, ToWorker } from './worker-link.js'
 
@@ -92,6 +93,7 @@ export class Workers {
     const worker = cluster.fork()
     const member: Member = { worker, startedAt: performance.now(), isReady: false, samples: [] }
     this.#members.set(worker.id, member)
+    keepArrivals(worker, () => [...this.#members.values()].some((other) => other.worker.isConnected()))
     worker.on('message', (message: FromWorker) => this.#hear(member, message))
     worker.on('exit', (code, signal) => this.#ended(member, code, signal))
     worker.on('error', (error) => {

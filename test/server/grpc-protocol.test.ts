@@ -5,7 +5,7 @@ import {
   connect as connectHttp2,
   constants,
 } from 'node:http2'
-import { connect as connectTcp } from 'node:net'
+import { connect as connectTcp, type Socket } from 'node:net'
 import { deflateSync, gzipSync } from 'node:zlib'
 import * as grpc from '@grpc/grpc-js'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
@@ -341,4 +341,26 @@ describe('frames', () => {
       expect(reader.isEmpty).toBe(true)
     }
   })
+})
+
+it('connections beyond the limit are closed at once, the others go on', async () => {
+  const limited = await openGrpcFixture({ maxConnections: 2 })
+  const open = () => {
+    const socket = connectTcp(limited.server.port, '127.0.0.1')
+    return new Promise<'open' | 'closed'>((resolve) => {
+      // A server of HTTP/2 speaks first.
+      socket.once('data', () => resolve('open'))
+      socket.once('close', () => resolve('closed'))
+      socket.on('error', () => {})
+      held.push(socket)
+    })
+  }
+  const held: Socket[] = []
+  expect([await open(), await open(), await open()]).toEqual(['open', 'open', 'closed'])
+  expect(await limited.metrics.text()).toContain('rejected_total{reason="connections"} 1\n')
+  held[0]!.destroy()
+  let again = await open()
+  while (again === 'closed') again = await open()
+  for (const socket of held) socket.destroy()
+  await limited.close()
 })

@@ -7,7 +7,7 @@ import { startFeast, textOf } from '../cli/run-feast.js'
 export interface ServingProcess {
   readonly child: ChildProcess
   readonly port: number
-  /** Waited for from the start: it may be gone before its last client has noticed. */
+  /** Its end, all that it wrote being read. Waited for from the start: it may be gone before its last client has noticed. */
   readonly exited: Promise<[code: number | null, signal: string | null]>
   /** What it has written so far. */
   stdout(): string
@@ -17,7 +17,8 @@ export interface ServingProcess {
 /** @param args after `serve --port 0` */
 export async function startServing(folder: string, args: readonly string[] = []): Promise<ServingProcess> {
   const child = startFeast(folder, ['serve', '--port', '0', ...args])
-  const exited = once(child, 'exit') as ServingProcess['exited']
+  // Not 'exit': what it wrote is read to its end by then.
+  const exited = once(child, 'close') as ServingProcess['exited']
   let [stdout, stderr] = ['', '']
   child.stderr.on('data', (chunk) => {
     stderr += String(chunk)

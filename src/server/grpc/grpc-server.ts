@@ -5,6 +5,7 @@ import type { GrpcStatusName } from '../../codec/grpc-wire.js'
 import { feastError, messageOf } from '../../core/errors.js'
 import type { Admission } from '../admission.js'
 import type { AccessControl } from '../auth/access-control.js'
+import { limitConnections } from '../connection-limit.js'
 import type { RequestTracer } from '../tracing.js'
 import { type CallOwner, GrpcCall } from './grpc-call.js'
 import type { GrpcMethod } from './grpc-method.js'
@@ -69,7 +70,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
   const connections = new Set<Connection>()
   let isEnding = false
   const server = createHttp2Server(options)
-  server.maxConnections = options.maxConnections
+  limitConnections(server, options.maxConnections, () => options.admission.count('connections'))
   // The session is made, and announced, while its socket is.
   let arriving: Socket | undefined
   server.prependListener(options.tls ? 'secureConnection' : 'connection', (socket: Socket) => {

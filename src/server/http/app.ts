@@ -17,6 +17,7 @@ import type { Models } from '../../models/open-models.js'
 import type { Admission } from '../admission.js'
 import type { AccessControl } from '../auth/access-control.js'
 import { requireCallers } from '../auth/http-access.js'
+import { limitConnections } from '../connection-limit.js'
 import { ConnectionWatch } from '../connection-watch.js'
 import type { Readiness } from '../readiness.js'
 import { REQUEST_ID_HEADER, requestId } from '../request-id.js'
@@ -178,8 +179,7 @@ function watchConnections(app: FastifyInstance, options: AppOptions): void {
   })
   watch.add(app.server, tls ? 'secureConnection' : 'connection')
   metrics.watchConnections('http', () => watch.openConnections)
-  app.server.maxConnections = options.maxConnections
-  app.server.on('drop', () => admission.count('connections'))
+  limitConnections(app.server, options.maxConnections, () => admission.count('connections'))
   app.addHook('onRequest', (request, _reply, done) => {
     watch.requestStarted(request.raw.socket)
     done()
