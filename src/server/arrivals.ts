@@ -19,9 +19,9 @@ type Send = (message: ClusterMessage, connection?: Connection, ...rest: unknown[
  * worker's answer is given in its place: not taken, so that another one has it.
  *
  * Node has no interface for this. Should its ways change, such connections are lost again; a test would tell.
- * @param hasOthers whether there are workers beside this one
+ * @param isAnyListening whether there are workers that could take them
  */
-export function keepArrivals({ process: child }: Worker, hasOthers: () => boolean): void {
+export function keepArrivals({ process: child }: Worker, isAnyListening: () => boolean): void {
   const onTheirWay = new Map<number, Connection>()
   const send = child.send.bind(child) as Send
   const noteAndSend: Send = (message, connection, ...rest) => {
@@ -40,7 +40,7 @@ export function keepArrivals({ process: child }: Worker, hasOthers: () => boolea
     // This, too, Node puts off until the answers are there; the cluster gives the worker nothing more after it.
     child.emit('disconnect')
     for (const [ack, connection] of [...onTheirWay]) {
-      if (hasOthers()) child.emit('internalMessage', { cmd: 'NODE_CLUSTER', ack, accepted: false })
+      if (isAnyListening()) child.emit('internalMessage', { cmd: 'NODE_CLUSTER', ack, accepted: false })
       else connection.close()
     }
   }

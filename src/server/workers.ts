@@ -93,7 +93,7 @@ export class Workers {
     const worker = cluster.fork()
     const member: Member = { worker, startedAt: performance.now(), isReady: false, samples: [] }
     this.#members.set(worker.id, member)
-    keepArrivals(worker, () => [...this.#members.values()].some((other) => other.worker.isConnected()))
+    keepArrivals(worker, () => this.#isListening())
     worker.on('message', (message: FromWorker) => this.#hear(member, message))
     worker.on('exit', (code, signal) => this.#ended(member, code, signal))
     worker.on('error', (error) => {
@@ -173,6 +173,10 @@ export class Workers {
       'a worker is gone; another one takes its place',
     )
     this.#replaceIn(pauseMs)
+  }
+
+  #isListening(): boolean {
+    return [...this.#members.values()].some(({ worker, isReady }) => isReady && worker.isConnected())
   }
 
   #isHopeless(): boolean {

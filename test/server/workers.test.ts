@@ -119,6 +119,30 @@ it('lose no connection that was on its way to one that died', async () => {
   expect(await settled).toEqual([200, 200, 200, 200, 200, 200])
 })
 
+it('close what was on its way to the last one, though the next is starting', async () => {
+  const serving = await serve('--workers', '2', '--no-access-log')
+  const [last, first] = childrenOf(serving)
+  process.kill(last!, 'SIGSTOP')
+  let answered = 0
+  const asked = Array.from({ length: 6 }, async () => {
+    const question = { ...LOOKUP, port: serving.port, headers: { connection: 'close' } }
+    const outcome = await ask(question).then(
+      ({ status }) => status,
+      (error: Error & { code?: string }) => error.code,
+    )
+    answered++
+    return outcome
+  })
+  const settled = Promise.all(asked)
+  while (answered < 5) await Promise.race([sleep(20), settled])
+  process.kill(first!, 'SIGKILL')
+  while (childrenOf(serving).filter((pid) => pid !== first).length < 2) await sleep(5)
+  process.kill(last!, 'SIGKILL')
+  const outcomes = await settled
+  expect(outcomes.filter((outcome) => outcome === 200).length).toBeGreaterThanOrEqual(5)
+  for (const outcome of outcomes) expect([200, 'ECONNRESET']).toContain(outcome)
+})
+
 it('close what no worker is left for', async () => {
   const serving = await serve('--workers', '2', '--no-access-log')
   const victims = childrenOf(serving)
