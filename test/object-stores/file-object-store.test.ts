@@ -1,7 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll } from '@jest/globals'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, describe, expect, it } from '@jest/globals'
+import { withFileLock } from '../../src/object-stores/file/file-lock.js'
 import { FileObjectStore } from '../../src/object-stores/file/file-object-store.js'
 import { objectStoreContract } from '../contract/object-store.js'
 
@@ -11,6 +14,47 @@ let prefixes = 0
 objectStoreContract('file', {
   open: async () => new FileObjectStore(),
   freshPrefix: () => join(folder, `${prefixes++}`, '/'),
+})
+
+const freshFolder = () => join(folder, `${prefixes++}`)
+
+describe('a list of files', () => {
+  const store = new FileObjectStore()
+  const listed = async (prefix: string) => {
+    const names: string[] = []
+    for await (const { uri } of store.list(prefix)) names.push(uri.slice(prefix.length))
+    return names
+  }
+
+  it('has no files of those who wait for their turn to write', async () => {
+    const at = `${freshFolder()}/`
+    await store.write(`${at}a.json`, Buffer.from('1'), undefined)
+    let waiting: Promise<void> | undefined
+    await withFileLock(`${at}a.json`, async () => {
+      waiting = store.remove(`${at}a.json`)
+      while (readdirSync(at).length < 3) await sleep(1)
+      expect(await listed(at)).toEqual(['a.json'])
+    })
+    await waiting
+  })
+
+  it('has all that stays while folders beside it go', async () => {
+    const at = `${freshFolder()}/`
+    for (let i = 0; i < 20; i++) await mkdir(`${at}${i}`, { recursive: true })
+    await store.write(`${at}7/a`, Buffer.from('1'), undefined)
+    let done = false
+    const others = (async () => {
+      while (!done) {
+        await mkdir(`${at}gone/soon`, { recursive: true })
+        await rm(`${at}gone`, { recursive: true })
+      }
+    })()
+    const lists: (readonly string[])[] = []
+    while (lists.length < 50) lists.push(await listed(at))
+    done = true
+    await others
+    expect(new Set(lists.map((list) => list.join()))).toEqual(new Set(['7/a']))
+  })
 })
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }))

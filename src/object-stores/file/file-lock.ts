@@ -81,6 +81,11 @@ async function takeAway(lock: string, dead: Owner, me: Owner, path: string, dead
 
 const cardPrefix = (path: string) => `.${basename(path)}.lock-`
 
+/** A lock, the right to take one away, or the card of somebody who waits. */
+export function isLockFile(name: string): boolean {
+  return /\.lock(\.([\da-f-]{36}|unreadable-\d+))?$|^\..*\.lock-[\da-f-]{36}$/.test(name)
+}
+
 /** Cards and rights of processes that died while they waited. Called by the holder of the lock. */
 async function removeLeftovers(path: string, me: Owner): Promise<void> {
   const prefixes = [cardPrefix(path), `${basename(path)}.lock.`]

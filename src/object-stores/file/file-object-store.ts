@@ -18,7 +18,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { feastError } from '../../core/errors.js'
 import type { ListedObject, ObjectStore, StoredObject } from '../object-store.js'
-import { withFileLock } from './file-lock.js'
+import { isLockFile, withFileLock } from './file-lock.js'
 
 /** A file changed less than this ago may still be changing: Python Feast writes in place. */
 const SETTLE_MS = 10
@@ -74,11 +74,8 @@ export class FileObjectStore implements ObjectStore {
   async *list(prefix: string): AsyncGenerator<ListedObject> {
     const start = pathOf(prefix)
     const folder = start.endsWith('/') ? start : dirname(start)
-    const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(unlessMissing)
-    const paths = (entries ?? [])
-      .filter((entry) => entry.isFile() && !isOurOwn(entry.name))
-      .map((entry) => join(entry.parentPath, entry.name))
-      .filter((path) => path.startsWith(start))
+    const paths: string[] = []
+    for await (const path of filesBelow(folder)) if (path.startsWith(start)) paths.push(path)
     for (const path of paths.sort()) {
       const found = await stat(path).catch(unlessMissing)
       if (!found) continue
@@ -144,9 +141,19 @@ export class FileObjectStore implements ObjectStore {
   }
 }
 
+/** Folders may go while they are walked, which is no reason to pass over those that stay. */
+async function* filesBelow(folder: string): AsyncGenerator<string> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(unlessMissing)
+  for (const entry of entries ?? []) {
+    const path = join(folder, entry.name)
+    if (entry.isDirectory()) yield* filesBelow(path)
+    else if (entry.isFile() && !isOurOwn(entry.name)) yield path
+  }
+}
+
 /** Lock files and what is still being written are no objects. */
 function isOurOwn(name: string): boolean {
-  return name.endsWith('.lock') || /^\..*\.(tmp|upload)-/.test(name)
+  return isLockFile(name) || /^\..*\.(tmp|upload)-/.test(name)
 }
 
 /** `file:` URIs and plain paths. */
