@@ -10,11 +10,12 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, expect, it } from '@jest/globals'
+import { beforeAll, expect, it } from '@jest/globals'
 import { initializedRepo, runFeast } from '../cli/run-feast.js'
 import { runSql } from '../feature-store/workbench.js'
+import { temporaryFolder } from '../temporary-folder.js'
 import { linearModel } from './onnx-builder.js'
 
 let repo: string
@@ -32,21 +33,21 @@ beforeAll(async () => {
      TO '${join(repo, 'entities.parquet')}'`,
   )
 }, 120_000)
-afterAll(() => rmSync(dirname(dirname(repo)), { recursive: true, force: true }))
 
 it('feast predict writes the rows of a file with the outputs beside them', async () => {
   const files = ['--input', 'entities.parquet', '--output', 'out.parquet']
   const failed = await runFeast(repo, ['predict', 'spender', ...files])
   expect(failed.code).toBe(1)
   expect(failed.stderr).toContain('of row 30 cannot be fed to the model: there is no row for the entity')
-  const { code, stdout, stderr } = await runFeast(repo, [
-    'predict',
-    'spender',
-    ...files,
-    '--partial',
-    '--json',
-  ])
+  const [HOME, TMPDIR] = [temporaryFolder('home'), temporaryFolder('tmp')]
+  const { code, stdout, stderr } = await runFeast(
+    repo,
+    ['predict', 'spender', ...files, '--partial', '--json'],
+    { HOME, TMPDIR },
+  )
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  // The runtime would keep a record of its use there.
+  expect([HOME, TMPDIR].flatMap((folder) => readdirSync(folder))).toEqual([])
   expect(JSON.parse(stdout)).toMatchObject({ model: 'spender', version: '1', rows: 31 })
   const rows = await runSql(`SELECT * FROM '${join(repo, 'out.parquet')}' ORDER BY user_id`)
   expect(rows).toHaveLength(31)

@@ -390,6 +390,8 @@ function tensorOf({ type, dims, data }: NamedTensor): Tensor {
 
 /** @throws MODEL_RUNTIME_MISSING */
 function runtimeFile(): string {
+  // Unless told before it is loaded, the runtime keeps files in the home and temporary folders and reports its use.
+  process.env['ORT_DISABLE_TELEMETRY'] ??= '1'
   try {
     return createRequire(import.meta.url).resolve('onnxruntime-node')
   } catch (error) {
