@@ -1,8 +1,8 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join, posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from '@jest/globals'
+import { temporaryFolder } from './temporary-folder.js'
 
 /** Lower layers first. An import points to a lower layer; folders on one layer do not know each other. */
 const LAYERS = [
@@ -133,7 +133,7 @@ it('imports point down, backends stay behind their family, nothing goes round in
 
 describe('the test itself', () => {
   function treeWith(files: Readonly<Record<string, string>>): string {
-    const root = mkdtempSync(join(tmpdir(), 'feast-layers-'))
+    const root = temporaryFolder('layers')
     for (const [path, text] of Object.entries(files)) {
       mkdirSync(dirname(join(root, path)), { recursive: true })
       writeFileSync(join(root, path), text)

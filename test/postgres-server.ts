@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import { freePort } from './compat/real-feast.js'
+import { freePort } from './free-port.js'
 
 /** Debian keeps the server's programs off the path. */
 const PROGRAMS = newestIn('/usr/lib/postgresql')

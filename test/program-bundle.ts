@@ -1,9 +1,14 @@
+import { rmSync } from 'node:fs'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { afterAll } from '@jest/globals'
 import { build } from 'esbuild'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const bundles = new Map<string, Promise<string>>()
+afterAll(async () => {
+  for (const bundle of bundles.values()) rmSync(await bundle, { force: true })
+})
 
 /** A TypeScript program as one file that node runs, where it finds the packages; made once per test file. */
 export function programBundle(program: URL): Promise<string> {

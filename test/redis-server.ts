@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, connect as netConnect, type Socket } from 'node:net'
+import { connect as netConnect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ErrorReply, encodeCommand, type Reply, ReplyParser } from '../src/online-stores/redis/resp.js'
+import { freePort } from './free-port.js'
+import { until } from './until.js'
 
 export const hasRedis = spawnSync('redis-server', ['--version']).status === 0
 export const NO_REDIS = 'redis-server is not installed'
@@ -205,25 +207,5 @@ export async function startSentinels(): Promise<SentinelGroup> {
     async stop() {
       await Promise.all([...sentinels, ...data].map((server) => server.stop()))
     },
-  }
-}
-
-/** @throws Error when it takes longer than 30 s */
-export async function until(isTrue: () => Promise<boolean> | boolean, what = 'it'): Promise<void> {
-  const deadline = Date.now() + 30_000
-  while (!(await isTrue())) {
-    if (Date.now() > deadline) throw new Error(`${what} did not happen within 30 s`)
-    await sleep(50)
-  }
-}
-
-async function freePort(): Promise<number> {
-  for (;;) {
-    const server = createServer()
-    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
-    const { port } = server.address() as { port: number }
-    await new Promise((closed) => server.close(closed))
-    // A cluster node also listens 10 000 ports further up.
-    if (port <= 55_000) return port
   }
 }

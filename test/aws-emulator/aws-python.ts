@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { findPython, freePort, untilListening } from '../compat/real-feast.js'
+import { findPython, untilListening } from '../compat/real-feast.js'
+import { freePort } from '../free-port.js'
 import { EMULATOR_CREDENTIALS } from './emulator.js'
 
 /** A Python that has real Feast, and besides boto3 and moto (`requirements.txt`). */

@@ -1,8 +1,8 @@
 import { execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { temporaryFolder } from '../temporary-folder.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const command = join(root, 'dist/cli.js')
@@ -48,8 +48,9 @@ export async function textOf(stream: NodeJS.ReadableStream): Promise<string> {
   return text
 }
 
+/** Gone when the test file is done. */
 export function emptyFolder(): string {
-  return mkdtempSync(join(tmpdir(), 'feast-cli-'))
+  return temporaryFolder('cli')
 }
 
 /** The repo that `feast init` makes, applied and materialized up to now. @returns its folder */

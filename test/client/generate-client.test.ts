@@ -91,7 +91,6 @@ describe('feast generate client', () => {
   beforeAll(async () => {
     repo = await initializedRepo()
   })
-  afterAll(() => rmSync(join(repo, '../..'), { recursive: true }))
 
   it('writes the module, and says whether it is up to date', async () => {
     const generate = (...args: readonly string[]) => runFeast(repo, ['generate', 'client', ...args])

@@ -4,7 +4,8 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals'
 import type { StoredView } from '../../src/core/feature-view.js'
 import type { FeatureStore } from '../../src/feature-store/feature-store.js'
 import { athenaSource, entity, featureService, featureView, fileSource, Int64 } from '../../src/index.js'
-import { openOurs, repoOf, temporaryFolder } from './our-feast.js'
+import { temporaryFolder } from '../temporary-folder.js'
+import { openOurs, repoOf } from './our-feast.js'
 import { describeWithRealFeast } from './real-feast.js'
 
 const YAML = `project: demo
@@ -84,7 +85,7 @@ describeWithRealFeast('sources of Athena and logging destinations, between us an
   const definitions = repoOf(OURS, 'fixture.ts')
 
   beforeAll(async () => {
-    repo = temporaryFolder('athena-definitions')
+    repo = temporaryFolder('compat-athena-definitions')
     mkdirSync(join(repo, 'data'))
     writeFileSync(join(repo, 'feature_store.yaml'), YAML)
     writeFileSync(join(repo, 'definitions.py'), THEIRS)

@@ -1,11 +1,13 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from '@jest/globals'
+import { freePort } from '../free-port.js'
+import { temporaryFolder } from '../temporary-folder.js'
 import * as fixture from './fixture.js'
 import type { FixtureData } from './fixture-data.js'
 import { type HttpAnswer, type HttpRequest, send } from './http-answers.js'
-import { type OurServer, openOurs, repoOf, serveOurs, temporaryFolder } from './our-feast.js'
-import { freePort, type RealFeast, untilServing } from './real-feast.js'
+import { type OurServer, openOurs, repoOf, serveOurs } from './our-feast.js'
+import { type RealFeast, untilServing } from './real-feast.js'
 
 export const MATERIALIZED = [
   'driver_stats',
@@ -68,8 +70,8 @@ export class BothServers {
   /** @param redis host:port of a server of which both take a database of their own; else each has a SQLite file */
   async start(name: string, maker: Maker, redis?: string): Promise<void> {
     const feast = this.feast()
-    this.theirRepo = temporaryFolder(`${name}-theirs`)
-    this.ourRepo = temporaryFolder(`${name}-ours`)
+    this.theirRepo = temporaryFolder(`compat-${name}-theirs`)
+    this.ourRepo = temporaryFolder(`compat-${name}-ours`)
     await this.data.makeRepo(this.theirRepo, feast)
     if (redis !== undefined) useRedis(this.theirRepo, `${redis},db=0`)
     await maker.apply(feast, this.theirRepo)

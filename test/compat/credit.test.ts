@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { parseInstant } from '../../src/core/instant.js'
 import type { FeatureStore } from '../../src/feature-store/feature-store.js'
+import { temporaryFolder } from '../temporary-folder.js'
 import {
   creditDataFolder,
   groupBy,
@@ -15,7 +16,7 @@ import {
 import * as creditRepo from './credit-repo.js'
 import { stableText } from './differences.js'
 import { parseExact, send } from './http-answers.js'
-import { collect, openOurs, repoOf, runCommand, serveOurs, temporaryFolder } from './our-feast.js'
+import { collect, openOurs, repoOf, runCommand, serveOurs } from './our-feast.js'
 
 const DAY = 86_400_000_000n
 const ZIP_FEATURES = ['city', 'state', 'location_type', 'tax_returns_filed', 'population', 'total_wages']
@@ -56,7 +57,7 @@ describeWithData(folder ? 'credit scoring data' : `credit scoring data [skipped:
   afterAll(() => store?.close())
 
   function makeRepo(name: string): string {
-    const made = temporaryFolder(`credit-${name}`)
+    const made = temporaryFolder(`compat-credit-${name}`)
     mkdirSync(join(made, 'data'))
     for (const file of ['loan_table.parquet', 'zipcode_table.parquet', 'credit_history_sample.csv']) {
       copyFileSync(join(folder!, file), join(made, 'data', file))

@@ -1,10 +1,8 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { afterAll } from '@jest/globals'
 // Jest's module loader trips over two dynamic imports at once; what the store loads lazily is loaded here first.
 import '../../src/compute-engines/local/index.js'
 import '../../src/feature-store/apply.js'
@@ -31,22 +29,11 @@ import type { Field } from '../../src/core/field.js'
 import type { FeatureStore } from '../../src/feature-store/feature-store.js'
 import { openFeatureStore } from '../../src/feature-store/open.js'
 import type { RetrievalJob } from '../../src/offline-stores/offline-store.js'
-import { freePort, untilListening, untilServing } from './real-feast.js'
+import { freePort } from '../free-port.js'
+import { untilListening, untilServing } from './real-feast.js'
 
 const ROOT = resolve(fileURLToPath(import.meta.url), '../../..')
 const CLI = join(ROOT, 'dist/cli.js')
-
-const folders: string[] = []
-afterAll(() => {
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
-})
-
-/** A folder that is gone when the test file is done. */
-export function temporaryFolder(name: string): string {
-  const folder = mkdtempSync(join(tmpdir(), `feast-compat-${name}-`))
-  folders.push(folder)
-  return folder
-}
 
 /** A feature repo made of what a module exports. */
 export function repoOf(exports: object, file: string): FeatureRepo {

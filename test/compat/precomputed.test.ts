@@ -13,7 +13,8 @@ import type { Cell } from '../../src/core/cell.js'
 import type { ValueType } from '../../src/core/value-type.js'
 import type { FeatureStore } from '../../src/feature-store/feature-store.js'
 import { hasRedis, NO_REDIS, RedisServer } from '../redis-server.js'
-import { openOurs, temporaryFolder } from './our-feast.js'
+import { temporaryFolder } from '../temporary-folder.js'
+import { openOurs } from './our-feast.js'
 import { type Random, seededRandom } from './random.js'
 import { describeWithRealFeast } from './real-feast.js'
 import { redisRows } from './redis-rows.js'
@@ -133,7 +134,7 @@ if (!hasRedis) {
 
     beforeAll(async () => {
       server = await RedisServer.start()
-      repo = temporaryFolder('precomputed')
+      repo = temporaryFolder('compat-precomputed')
       mkdirSync(join(repo, 'data'))
       writeFileSync(join(repo, 'definitions.py'), DEFINITIONS)
       writeFileSync(

@@ -4,11 +4,12 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { recordKeyText } from '../../src/core/definition.js'
 import { VALUE_TYPE_NUMBERS } from '../../src/core/value-type.js'
 import type { FeatureStore } from '../../src/feature-store/feature-store.js'
+import { temporaryFolder } from '../temporary-folder.js'
 import { Comparison } from './differences.js'
 import { everyType } from './fixture.js'
 import { FixtureData } from './fixture-data.js'
 import { compareHistorical, HISTORICAL_REQUESTS } from './historical.js'
-import { openOurs, repoOf, temporaryFolder } from './our-feast.js'
+import { openOurs, repoOf } from './our-feast.js'
 import * as oursOnly from './python-first-addition.js'
 import { seededRandom } from './random.js'
 import { COMPOSITES, randomValue } from './random-values.js'
@@ -36,7 +37,7 @@ describeWithRealFeast('made by real Feast: we read, list, join, materialize and 
   let store: FeatureStore
 
   beforeAll(async () => {
-    repo = temporaryFolder('python-first')
+    repo = temporaryFolder('compat-python-first')
     await data.makeRepo(repo, feast())
     await feast().call('apply', { repo })
     await feast().call('save_dataset', { repo, name: 'saved_python_only', tags: { a: 'b' } })
@@ -116,7 +117,7 @@ describeWithRealFeast('made by real Feast: we read, list, join, materialize and 
   })
 
   it('materializes the same rows, byte for byte', async () => {
-    const copy = temporaryFolder('python-first-copy')
+    const copy = temporaryFolder('compat-python-first-copy')
     cpSync(repo, copy, { recursive: true })
     rmSync(join(copy, 'data/online.db'))
     const ours = await openOurs(copy)
@@ -170,7 +171,7 @@ describeWithRealFeast('made by real Feast: we read, list, join, materialize and 
     })
     const before = sqliteRows(join(repo, 'data/online.db'))['demo_every_type']!
 
-    const copy = temporaryFolder('python-first-types')
+    const copy = temporaryFolder('compat-python-first-types')
     cpSync(repo, copy, { recursive: true })
     emptyTable(join(copy, 'data/online.db'), 'demo_every_type')
     const ours = await openOurs(copy)

@@ -11,12 +11,13 @@ import type { ValueType } from '../../src/core/value-type.js'
 import { openOnlineStore } from '../../src/online-stores/index.js'
 import type { OnlineStore, OnlineTable } from '../../src/online-stores/online-store.js'
 import { hasRedis, NO_REDIS, RedisServer, startCluster } from '../redis-server.js'
+import { temporaryFolder } from '../temporary-folder.js'
 import { PYTHON, TYPESCRIPT, useRedis } from './both-servers.js'
 import { Comparison } from './differences.js'
 import * as fixture from './fixture.js'
 import { FixtureData } from './fixture-data.js'
 import { intKeyHex } from './int-key-hex.js'
-import { openOurs, temporaryFolder } from './our-feast.js'
+import { openOurs } from './our-feast.js'
 import { type Random, seededRandom } from './random.js'
 import { COMPOSITES, randomValue } from './random-values.js'
 import { describeWithRealFeast, type RealFeast } from './real-feast.js'
@@ -80,7 +81,7 @@ class PairsStores {
   static async open(feast: RealFeast, address: string, options: PairsOptions = {}): Promise<PairsStores> {
     const { project = 'demo', database = 0, version = 3, more = {} } = options
     const connection_string = options.connection ?? `${address},db=${database}`
-    const repo = temporaryFolder('redis-bytes')
+    const repo = temporaryFolder('compat-redis-bytes')
     mkdirSync(join(repo, 'data'))
     writeFileSync(join(repo, 'definitions.py'), DEFINITIONS)
     const block = Object.entries({ connection_string, ...more }).map(([key, value]) => `  ${key}: ${value}\n`)
@@ -179,8 +180,8 @@ function testMaterialized(feast: () => RealFeast, redis: () => RedisServer): voi
   let ours: string
 
   beforeAll(async () => {
-    theirs = temporaryFolder('redis-theirs')
-    ours = temporaryFolder('redis-ours')
+    theirs = temporaryFolder('compat-redis-theirs')
+    ours = temporaryFolder('compat-redis-ours')
     await data.makeRepo(theirs, feast())
     useRedis(theirs, `${redis().address},db=0`)
     await PYTHON.apply(feast(), theirs)
@@ -296,7 +297,7 @@ function testMaterialized(feast: () => RealFeast, redis: () => RedisServer): voi
 
   it('keeps versions apart, under the same names', async () => {
     const registry = 'registry:\n  path: data/registry.db\n  enable_online_feature_view_versioning: true\n'
-    const versioned = temporaryFolder('redis-versions')
+    const versioned = temporaryFolder('compat-redis-versions')
     await data.makeRepo(versioned, feast())
     const yaml = join(versioned, 'feature_store.yaml')
     writeFileSync(yaml, readFileSync(yaml, 'utf8').replace(/registry: .*\n/, registry))
@@ -421,7 +422,7 @@ function testCells(feast: () => RealFeast, redis: () => RedisServer): void {
     })
 
     it('Python’s known fault: it looks, then writes, and a newer row in between is lost; ours sets it right', async () => {
-      const folder = temporaryFolder('held')
+      const folder = temporaryFolder('compat-held')
       const [older, newer] = [row(3, T0, 1n), row(3, T0 + 1n, 2n)]
       const python = stores.writeTheirs(PAIRS, [older], { folder })
       await until(() => existsSync(join(folder, 'held')))

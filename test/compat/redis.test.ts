@@ -11,7 +11,7 @@ import { openOnlineStore } from '../../src/online-stores/index.js'
 import type { OnlineStore, OnlineTable } from '../../src/online-stores/online-store.js'
 import { readCells } from '../online-stores/read-cells.js'
 import { hasRedis, NO_REDIS, RedisServer } from '../redis-server.js'
-import { temporaryFolder } from './our-feast.js'
+import { temporaryFolder } from '../temporary-folder.js'
 import { type Random, seededRandom } from './random.js'
 import { describeWithRealFeast } from './real-feast.js'
 
@@ -74,7 +74,7 @@ if (!hasRedis) {
 
     beforeAll(async () => {
       server = await RedisServer.start()
-      repo = temporaryFolder('redis')
+      repo = temporaryFolder('compat-redis')
       mkdirSync(join(repo, 'data'))
       writeFileSync(join(repo, 'definitions.py'), DEFINITIONS)
       writeFileSync(

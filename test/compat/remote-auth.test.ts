@@ -1,9 +1,11 @@
 import { appendFileSync, cpSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from '@jest/globals'
+import { freePort } from '../free-port.js'
 import { IdentityProvider, signedToken, signingKey } from '../server/auth-fixture.js'
-import { type OurServer, serveOurs, temporaryFolder } from './our-feast.js'
-import { describeWithRealFeast, freePort, type RealFeast, untilServing } from './real-feast.js'
+import { temporaryFolder } from '../temporary-folder.js'
+import { type OurServer, serveOurs } from './our-feast.js'
+import { describeWithRealFeast, type RealFeast, untilServing } from './real-feast.js'
 import { type Attempt, attempt, remoteRepo } from './remote-client.js'
 
 const DEFINITIONS = `
@@ -120,7 +122,7 @@ class Guarded {
     this.tokens.set('nobody', signedToken(key, claims('bob')))
     this.tokens.set('forger', signedToken(other, claims('ann', { roles: ['reader'] })))
     this.tokens.set('late', signedToken(key, claims('ann', { roles: ['reader'], exp: now - 3600 })))
-    const applied = temporaryFolder('auth-applied')
+    const applied = temporaryFolder('compat-auth-applied')
     mkdirSync(join(applied, 'data'))
     writeFileSync(join(applied, 'definitions.py'), DEFINITIONS)
     writeFileSync(
@@ -139,8 +141,8 @@ entity_key_serialization_version: 3
       join(applied, 'feature_store.yaml'),
       `auth:\n  type: oidc\n  client_id: feast\n  auth_discovery_url: ${this.provider.url}\n`,
     )
-    this.theirRepo = temporaryFolder('auth-theirs')
-    this.ourRepo = temporaryFolder('auth-ours')
+    this.theirRepo = temporaryFolder('compat-auth-theirs')
+    this.ourRepo = temporaryFolder('compat-auth-ours')
     for (const repo of [this.theirRepo, this.ourRepo]) cpSync(applied, repo, { recursive: true })
     this.theirPort = await freePort()
     await this.feast().call('serve', { repo: this.theirRepo, port: this.theirPort })

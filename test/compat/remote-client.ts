@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { temporaryFolder } from './our-feast.js'
+import { temporaryFolder } from '../temporary-folder.js'
 import type { RealFeast } from './real-feast.js'
 
 /** What came of one call of Python's SDK. */

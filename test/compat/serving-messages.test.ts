@@ -2,14 +2,16 @@ import { cpSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { freePort } from '../free-port.js'
+import { temporaryFolder } from '../temporary-folder.js'
 import { TYPESCRIPT } from './both-servers.js'
 import { Comparison } from './differences.js'
 import { everyType } from './fixture.js'
 import { FixtureData } from './fixture-data.js'
 import { intKeyHex } from './int-key-hex.js'
-import { type OurServer, serveOurs, temporaryFolder } from './our-feast.js'
+import { type OurServer, serveOurs } from './our-feast.js'
 import { seededRandom } from './random.js'
-import { describeWithRealFeast, freePort, type RealFeast } from './real-feast.js'
+import { describeWithRealFeast, type RealFeast } from './real-feast.js'
 import { sqliteRows } from './sqlite-rows.js'
 
 const HERE = dirname(fileURLToPath(import.meta.url))
@@ -132,8 +134,8 @@ class Servers {
   ) {}
 
   async start(): Promise<void> {
-    this.theirRepo = temporaryFolder('messages-theirs')
-    this.ourRepo = temporaryFolder('messages-ours')
+    this.theirRepo = temporaryFolder('compat-messages-theirs')
+    this.ourRepo = temporaryFolder('compat-messages-ours')
     await this.data.makeRepo(this.theirRepo, this.feast())
     await TYPESCRIPT.apply(this.feast(), this.theirRepo)
     await TYPESCRIPT.materialize(this.feast(), this.theirRepo, this.data)

@@ -4,9 +4,10 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import type { FeatureStore } from '../../src/feature-store/feature-store.js'
 import type { Registry } from '../../src/registry/registry.js'
 import { hasPostgres, NO_POSTGRES, PostgresServer } from '../postgres-server.js'
+import { temporaryFolder } from '../temporary-folder.js'
 import * as fixture from './fixture.js'
 import { FixtureData } from './fixture-data.js'
-import { openOurs, repoOf, runCommand, temporaryFolder } from './our-feast.js'
+import { openOurs, repoOf, runCommand } from './our-feast.js'
 import * as oursOnly from './python-first-addition.js'
 import { seededRandom } from './random.js'
 import { describeWithRealFeast, feastPythonHas } from './real-feast.js'
@@ -36,7 +37,7 @@ beforeAll(async () => {
 afterAll(() => server?.stop())
 
 const databases: readonly [string, string | undefined, () => Promise<string>][] = [
-  ['SQLite', undefined, async () => `sqlite:///${join(temporaryFolder('sql'), 'registry.db')}`],
+  ['SQLite', undefined, async () => `sqlite:///${join(temporaryFolder('compat-sql'), 'registry.db')}`],
   ['PostgreSQL', noPostgres, () => server!.database()],
 ]
 
@@ -46,7 +47,7 @@ describeWithRealFeast('SQL registry shared with real Feast', (feast) => {
   let files: string
 
   beforeAll(async () => {
-    files = temporaryFolder('sql-files')
+    files = temporaryFolder('compat-sql-files')
     await data.makeRepo(files, feast())
     await feast().call('apply', { repo: files })
   }, 180_000)
@@ -59,7 +60,7 @@ describeWithRealFeast('SQL registry shared with real Feast', (feast) => {
 
     /** A repo over the fixture's data whose registry is that database. */
     async function repoAt(url: string): Promise<{ readonly repo: string; readonly store: FeatureStore }> {
-      const repo = temporaryFolder(`sql-${name}`)
+      const repo = temporaryFolder(`compat-sql-${name}`)
       const text = readFileSync(join(files, 'feature_store.yaml'), 'utf8')
       writeFileSync(
         join(repo, 'feature_store.yaml'),
@@ -155,7 +156,7 @@ describeWithRealFeast('SQL registry shared with real Feast', (feast) => {
         /^project: 1\n.*Copied and compared/s,
       )
       expect(await feast().call<Objects>('sql_objects', { url })).toEqual(theirs)
-      const back = temporaryFolder('sql-back')
+      const back = temporaryFolder('compat-sql-back')
       const report = JSON.parse(
         await runCommand(files, 'registry', 'copy', url, join(back, 'data/registry.db'), '--json'),
       )

@@ -4,11 +4,12 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals'
 import type { Definition, RecordKind } from '../../src/core/definition.js'
 import type { FeatureStore } from '../../src/feature-store/feature-store.js'
 import type { Registry } from '../../src/registry/registry.js'
+import { temporaryFolder } from '../temporary-folder.js'
 import { Comparison } from './differences.js'
 import * as fixture from './fixture.js'
 import { DRIVERS, FixtureData } from './fixture-data.js'
 import { compareHistorical, HISTORICAL_REQUESTS } from './historical.js'
-import { openOurs, repoOf, temporaryFolder } from './our-feast.js'
+import { openOurs, repoOf } from './our-feast.js'
 import { seededRandom } from './random.js'
 import { describeWithRealFeast, PYTHON_FIXTURE } from './real-feast.js'
 import { comparableRegistry, type RegistryMessage } from './registry-messages.js'
@@ -31,7 +32,7 @@ describeWithRealFeast('made by us: real Feast lists, reads, joins, re-applies an
   const definitions = repoOf(fixture, 'fixture.ts')
 
   beforeAll(async () => {
-    repo = temporaryFolder('typescript-first')
+    repo = temporaryFolder('compat-typescript-first')
     await data.makeRepo(repo, feast())
     rmSync(join(repo, 'definitions.py'))
     store = await openOurs(repo, definitions)
@@ -86,7 +87,7 @@ describeWithRealFeast('made by us: real Feast lists, reads, joins, re-applies an
   })
 
   it('is the registry that Python makes of the same definitions', async () => {
-    const pythonRepo = temporaryFolder('typescript-first-python')
+    const pythonRepo = temporaryFolder('compat-typescript-first-python')
     await data.makeRepo(pythonRepo, feast())
     await feast().call('apply', { repo: pythonRepo })
     const [theirs, ours] = await Promise.all(
@@ -167,7 +168,7 @@ describeWithRealFeast('made by us: real Feast lists, reads, joins, re-applies an
   })
 
   it('survives a full `feast apply` of the same definitions in Python', async () => {
-    const copy = temporaryFolder('typescript-first-apply')
+    const copy = temporaryFolder('compat-typescript-first-apply')
     cpSync(repo, copy, { recursive: true })
     copyFileSync(join(PYTHON_FIXTURE, 'definitions.py'), join(copy, 'definitions_of_copy.py'))
     const rows = sqliteRows(join(copy, 'data/online.db'))

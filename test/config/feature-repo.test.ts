@@ -1,11 +1,11 @@
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
 import { loadFeatureRepo } from '../../src/config/feature-repo.js'
+import { temporaryFolder } from '../temporary-folder.js'
 
 function repoWith(files: Readonly<Record<string, string>>): string {
-  const repo = mkdtempSync(join(tmpdir(), 'feast-repo-test-'))
+  const repo = temporaryFolder('repo-test')
   for (const [path, text] of Object.entries(files)) {
     mkdirSync(dirname(join(repo, path)), { recursive: true })
     writeFileSync(join(repo, path), text)

@@ -1,11 +1,11 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the file under test expands them itself
-import { mkdtempSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
 import { z } from 'zod'
 import { loadRepoConfig, parseRepoConfig, type RepoConfig } from '../../src/config/repo-config.js'
 import { parseStoreBlock } from '../../src/config/store-block.js'
+import { temporaryFolder } from '../temporary-folder.js'
 
 const parse = (text: string, env: Readonly<Record<string, string>> = {}): Promise<RepoConfig> =>
   parseRepoConfig(text, 'feature_store.yaml', '/repo', env)
@@ -311,7 +311,7 @@ describe('environment variables', () => {
 })
 
 describe('location', () => {
-  const folder = () => mkdtempSync(join(tmpdir(), 'feast-config-'))
+  const folder = () => temporaryFolder('config')
   const folderWith = (text: string, name = 'feature_store.yaml') => {
     const path = folder()
     writeFileSync(join(path, name), text)

@@ -11,9 +11,10 @@ import { parseRepoConfig } from '../../src/config/repo-config.js'
 import { AwsEmulator } from '../aws-emulator/emulator.js'
 import { EmulatedS3 } from '../aws-emulator/s3.js'
 import { runFeast, startFeast, textOf } from '../cli/run-feast.js'
-import { freePort } from '../compat/real-feast.js'
+import { freePort } from '../free-port.js'
 import { hasPostgres, NO_POSTGRES, PostgresServer } from '../postgres-server.js'
-import { hasRedis, NO_REDIS, until } from '../redis-server.js'
+import { hasRedis, NO_REDIS } from '../redis-server.js'
+import { until } from '../until.js'
 
 // There may be no container engine where tests run: the files are checked as they stand, and what they would start is
 // started without one.

@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process'
-import { cpSync, existsSync, mkdtempSync, readFileSync, symlinkSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { cpSync, existsSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, expect, it } from '@jest/globals'
 import { textOf } from '../cli/run-feast.js'
+import { temporaryFolder } from '../temporary-folder.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -13,7 +13,7 @@ const CLONE = ['package.json', 'tsconfig.json', 'src', 'scripts', 'protos', 'fea
 
 let copy: string
 beforeAll(() => {
-  copy = mkdtempSync(join(tmpdir(), 'feast-quickstart-'))
+  copy = temporaryFolder('quickstart')
   for (const path of CLONE) {
     cpSync(join(root, path), join(copy, path), {
       recursive: true,

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { runFeast, textOf } from '../cli/run-feast.js'
-import { until } from '../redis-server.js'
+import { until } from '../until.js'
 
 /** The examples below `deploy/` as cron and systemd would run them, on a repo made by `feast init`. */
 const root = fileURLToPath(new URL('../..', import.meta.url))

@@ -17,8 +17,9 @@ import {
 } from '../../src/index.js'
 import type { Random } from '../compat/random.js'
 import { type RedisFault, redisFaults } from '../redis-faults.js'
-import { RedisServer, until } from '../redis-server.js'
+import { RedisServer } from '../redis-server.js'
 import { TcpProxy } from '../tcp-proxy.js'
+import { until } from '../until.js'
 import { at, batchOf, online, repoOf, Workbench } from './workbench.js'
 
 const START = '2024-01-01T00:00:00Z'

@@ -4,8 +4,9 @@ import { fileURLToPath } from 'node:url'
 import { afterEach, expect, it } from '@jest/globals'
 import { isFeastError, messageOf } from '../../src/core/errors.js'
 import type { OnlineStore } from '../../src/online-stores/online-store.js'
-import { RedisAsker, RedisServer, until } from '../redis-server.js'
+import { RedisAsker, RedisServer } from '../redis-server.js'
 import { passOn, TcpProxy } from '../tcp-proxy.js'
+import { until } from '../until.js'
 import { describeWithRedis, firstValues, hexOf, key, openRedis, row, STATS, T0 } from './redis-open.js'
 
 const cleanup: (() => Promise<unknown> | unknown)[] = []

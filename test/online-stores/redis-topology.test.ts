@@ -4,7 +4,8 @@ import { isFeastError, messageOf } from '../../src/core/errors.js'
 import { keySlot } from '../../src/online-stores/redis/key-slot.js'
 import type { Reply } from '../../src/online-stores/redis/resp.js'
 import { seededRandom } from '../compat/random.js'
-import { type RedisServer, type SentinelGroup, startCluster, startSentinels, until } from '../redis-server.js'
+import { type RedisServer, type SentinelGroup, startCluster, startSentinels } from '../redis-server.js'
+import { until } from '../until.js'
 import { describeWithRedis, firstValues, hexOf, key, openRedis, row, STATS, T0 } from './redis-open.js'
 
 const ids = Array.from({ length: 300 }, (_, id) => id)

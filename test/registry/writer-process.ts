@@ -1,9 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { build } from 'esbuild'
+import { temporaryFolder } from '../temporary-folder.js'
 
 const bundles = new Map<string, Promise<string>>()
 const REGISTRY_WRITER = new URL('./registry-writer.ts', import.meta.url)
@@ -16,7 +15,7 @@ export function writerBundle(program = REGISTRY_WRITER): Promise<string> {
 }
 
 async function makeBundle(program: URL): Promise<string> {
-  const outfile = join(mkdtempSync(join(tmpdir(), 'feast-writer-')), 'writer.mjs')
+  const outfile = join(temporaryFolder('writer'), 'writer.mjs')
   await build({
     entryPoints: [program.pathname],
     outfile,

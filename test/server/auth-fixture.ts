@@ -2,7 +2,6 @@ import { createSign, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { once } from 'node:events'
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -22,6 +21,7 @@ import { createApp } from '../../src/server/http/app.js'
 import { MaterializeJobs } from '../../src/server/http/materialize-jobs.js'
 import { createServerMetrics } from '../../src/server/http/server-metrics.js'
 import { Readiness } from '../../src/server/readiness.js'
+import { freePort } from '../free-port.js'
 import { linearModel } from '../models/onnx-builder.js'
 import { makeStore, openFixtureStore } from './fixture.js'
 import { type GrpcFixture, openGrpcFixture } from './grpc-fixture.js'
@@ -245,9 +245,9 @@ export class IdentityProvider {
       if (this.mode === 'broken') response.writeHead(500).end('out of order')
       else response.end(JSON.stringify(isKeys ? this.#jwks() : this.#discovery()))
     })
+    this.#port ||= await freePort()
     server.listen(this.#port, '127.0.0.1')
     await once(server, 'listening')
-    this.#port = (server.address() as AddressInfo).port
     this.#server = server
   }
 

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals'
 import { silentLogger } from '../../src/core/logger.js'
 import { authSettings } from '../../src/server/auth/auth-settings.js'
 import { type FetchTls, fetchJson, fetchTls } from '../../src/server/auth/fetch-json.js'
@@ -11,6 +11,10 @@ import { oidcTokens } from '../../src/server/auth/oidc-tokens.js'
 import { SigningKeys } from '../../src/server/auth/signing-keys.js'
 import { IdentityProvider, type SigningKey, signedToken, signingKey } from './auth-fixture.js'
 
+const TIMERS = [
+  ...(['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'setImmediate', 'clearImmediate'] as const),
+  ...(['nextTick', 'queueMicrotask'] as const),
+]
 const PLAIN: FetchTls = { rejectUnauthorized: true }
 let first: SigningKey
 let second: SigningKey
@@ -158,6 +162,9 @@ describe('verified tokens', () => {
     return oidcTokens(settings, silentLogger)
   }
   const seconds = () => Math.floor(Date.now() / 1000)
+  // Only the clocks: what waits goes on waiting in earnest.
+  beforeEach(() => void jest.useFakeTimers({ doNotFake: TIMERS, now: Date.now() }))
+  afterEach(() => void jest.useRealTimers())
   const claims = (more: object) => ({ exp: seconds() + 300, ...more })
 
   it('are the same caller again, without being verified again', async () => {
@@ -168,10 +175,12 @@ describe('verified tokens', () => {
 
   it('are refused once they have expired', async () => {
     const verifier = await tokens()
-    // Leeway included, it ends in two seconds.
-    const token = signedToken(first, claims({ sub: 'a', exp: seconds() - 8 }))
+    // Beyond that time it is still taken for ten seconds.
+    const token = signedToken(first, claims({ sub: 'a', exp: seconds() + 10 }))
     await verifier.callerOf(token)
-    await new Promise((resolve) => setTimeout(resolve, 3_000))
+    jest.advanceTimersByTime(19_000)
+    expect(await verifier.callerOf(token)).toMatchObject({ name: 'a' })
+    jest.advanceTimersByTime(2_000)
     await expect(verifier.callerOf(token)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' })
   })
 
@@ -180,7 +189,7 @@ describe('verified tokens', () => {
     const token = signedToken(first, claims({ sub: 'a' }))
     await verifier.callerOf(token)
     provider.keys = [second]
-    await new Promise((resolve) => setTimeout(resolve, 6_500))
+    jest.advanceTimersByTime(6_500)
     await expect(verifier.callerOf(token)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' })
   })
 

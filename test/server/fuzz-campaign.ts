@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from '@jest/globals'
 import type { FastifyInstance } from 'fastify'
 import type { Random } from '../compat/random.js'
-import { growth, type Held, heldNow } from './held.js'
+import { growthBelow, type Held, heldNow } from './held.js'
 import { type HttpRequest, malformedBytes, malformedRequest } from './malformed-requests.js'
 
 export interface FuzzResult {
@@ -26,6 +26,7 @@ const AT_A_TIME = 16
 const PATIENCE_MS = 20_000
 /** Most of the answers that are worth keeping are alike. */
 const MAX_FAILURES = 50
+const BOUNDS: Held = { heapBytes: 20e6, files: 20, resources: 20 }
 
 /** Sends malformed requests, some of them down a real socket as bytes that are no HTTP. */
 export async function fuzz(target: FuzzTarget, random: Random, count: number): Promise<FuzzResult> {
@@ -49,19 +50,20 @@ export async function fuzz(target: FuzzTarget, random: Random, count: number): P
     }
   }
   const lanes = Promise.all(Array.from({ length: AT_A_TIME }, lane))
+  let isOver = false
   const isStuck = async () => {
-    while (failures.length === 0) await sleep(100, undefined, { ref: false })
+    while (failures.length === 0 && !isOver) await sleep(100)
   }
   await Promise.race([lanes, isStuck()])
-  await sleep(100)
-  return { statuses, failures, growth: growth(warm!, heldNow()) }
+  isOver = true
+  return { statuses, failures, growth: await growthBelow(BOUNDS, warm!) }
 }
 
 export async function expectUnharmed({ app }: FuzzTarget, result: FuzzResult): Promise<void> {
   expect(result.failures).toEqual([])
-  expect(result.growth.heapBytes).toBeLessThan(20e6)
-  expect(result.growth.files).toBeLessThan(20)
-  expect(result.growth.resources).toBeLessThan(20)
+  expect(result.growth.heapBytes).toBeLessThan(BOUNDS.heapBytes)
+  expect(result.growth.files).toBeLessThan(BOUNDS.files)
+  expect(result.growth.resources).toBeLessThan(BOUNDS.resources)
   expect((await app.inject({ url: '/health' })).statusCode).toBe(200)
 }
 

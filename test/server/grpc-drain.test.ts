@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { connect as connectHttp2 } from 'node:http2'
+import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2'
 import * as grpc from '@grpc/grpc-js'
 import { afterEach, describe, expect, it } from '@jest/globals'
 import { frameMessage } from '../../src/codec/grpc-wire.js'
@@ -112,7 +112,7 @@ describe('the end of a server', () => {
     const stream = session.request({ ':method': 'POST', ':path': GET, 'content-type': 'application/grpc' })
     const frame = frameMessage(LOOKUP)
     stream.write(frame.subarray(0, 7))
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    await taken(session)
     const goaway = once(session, 'goaway')
     fixture.server.announceEnd()
     const [code] = await goaway
@@ -138,7 +138,7 @@ describe('the end of a server', () => {
       else stream.write(frameMessage(LOOKUP).subarray(0, 9))
       return stream
     })
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    await taken(session)
     const gone = Promise.all(streams.map((stream) => once(stream, 'close')))
     await fixture.server.close(200)
     await gone
@@ -152,6 +152,12 @@ describe('the end of a server', () => {
     session.destroy()
   })
 })
+
+/** Resolves when the server has seen all that was sent before: it answers pings in their turn. */
+async function taken(session: ClientHttp2Session): Promise<void> {
+  if (session.connecting) await once(session, 'connect')
+  await new Promise((resolve) => session.ping(resolve))
+}
 
 /** @returns the first outcome that is no answer */
 async function askUntilRefused(client: BytesClient, answered: () => void) {

@@ -6,7 +6,7 @@ import { expect } from '@jest/globals'
 import { frameMessage } from '../../src/codec/grpc-wire.js'
 import type { Random } from '../compat/random.js'
 import { BytesClient, encoded } from './grpc-fixture.js'
-import { growth, type Held, heldNow } from './held.js'
+import { growthBelow, type Held, heldNow } from './held.js'
 import { damaged, lookupMessage, randomBytes } from './malformed-messages.js'
 
 export interface GrpcFuzzResult {
@@ -105,6 +105,7 @@ const SESSIONS = 8
 const BATCH = 200
 /** Most of the calls that are worth keeping are alike. */
 const MAX_FAILURES = 50
+const BOUNDS: Held = { heapBytes: 20e6, files: 40, resources: 40 }
 
 export const FUZZ_TIMEOUTS = { handshakeMs: 2000, requestMs: 20_000, answerMs: 20_000, idleMs: 3000 }
 
@@ -138,15 +139,15 @@ export async function fuzzGrpc(
   }
   for (const session of sessions) session.destroy()
   // Connections on which frames were wrong are kept until they have been idle for long.
-  await sleep(FUZZ_TIMEOUTS.idleMs + 2000)
-  return { outcomes, failures, growth: growth(warm!, heldNow()) }
+  await sleep(FUZZ_TIMEOUTS.idleMs)
+  return { outcomes, failures, growth: await growthBelow(BOUNDS, warm!) }
 }
 
 export async function expectUnharmed({ address }: GrpcFuzzTarget, result: GrpcFuzzResult): Promise<void> {
   expect(result.failures).toEqual([])
-  expect(result.growth.heapBytes).toBeLessThan(20e6)
-  expect(result.growth.files).toBeLessThan(40)
-  expect(result.growth.resources).toBeLessThan(40)
+  expect(result.growth.heapBytes).toBeLessThan(BOUNDS.heapBytes)
+  expect(result.growth.files).toBeLessThan(BOUNDS.files)
+  expect(result.growth.resources).toBeLessThan(BOUNDS.resources)
   const client = new BytesClient(address)
   expect(await client.ask('/grpc.health.v1.Health/Check')).toEqual({ status: 'SERVING' })
   client.close()

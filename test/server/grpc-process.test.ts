@@ -5,7 +5,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals'
-import { startFeast, textOf } from '../cli/run-feast.js'
+import { runFeast, startFeast, textOf } from '../cli/run-feast.js'
 import { makeStore } from './fixture.js'
 import { BytesClient } from './grpc-fixture.js'
 
@@ -69,17 +69,15 @@ it.each<[string, (port: number) => readonly string[], string]>([
   const holder = createServer().listen(0, '127.0.0.1')
   await once(holder, 'listening')
   const { port } = holder.address() as AddressInfo
-  const child = startFeast(folder, args(port))
-  const [stderr, [code]] = await Promise.all([textOf(child.stderr!), once(child, 'exit')])
+  const { code, stderr } = await runFeast(folder, args(port))
+  holder.close()
   expect(code).toBe(1)
   expect(stderr).toContain(
     `127.0.0.1:${port} is already in use; stop what listens there or choose another ${flag}.`,
   )
-  holder.close()
 })
 
 it('feast listen explains an address that is none', async () => {
-  const child = startFeast(folder, ['listen', '-a', '50051'])
-  const [stderr, [code]] = await Promise.all([textOf(child.stderr!), once(child, 'exit')])
+  const { code, stderr } = await runFeast(folder, ['listen', '-a', '50051'])
   expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining('write host:port') })
 })

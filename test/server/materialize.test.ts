@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { until } from '../until.js'
 import { type Fixture, openFixture, writeSources } from './fixture.js'
 
 let fixture: Fixture
@@ -11,9 +12,8 @@ afterAll(() => fixture.close())
 const RANGE = { start_ts: '2026-08-01T00:00:00', end_ts: '2026-08-02T00:00:00+00:00' }
 
 async function idle(): Promise<void> {
-  while (fixture.jobs.busy(['loc_stats', 'global_stats', 'dc_stats', 'driver_stats']).length > 0) {
-    await new Promise((done) => setTimeout(done, 10))
-  }
+  const views = ['loc_stats', 'global_stats', 'dc_stats', 'driver_stats']
+  await until(() => fixture.jobs.busy(views).length === 0, 'the end of all runs')
 }
 
 async function valuesOf(feature: string, entities: object): Promise<unknown> {

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { silentLogger } from '../../src/core/logger.js'
 import type { AccessLine } from '../../src/server/server-log.js'
 import { hasRedis, RedisServer } from '../redis-server.js'
+import { until } from '../until.js'
 import { type Fixture, openFixture, writeRows } from './fixture.js'
 
 const lines: AccessLine[] = []
@@ -73,13 +74,14 @@ it('logs neither what was asked for nor the query', async () => {
 describe('limits', () => {
   onRedis('turn away what is more than may be under way, at once, with Retry-After', async () => {
     const redis = await RedisServer.start()
-    const full = await openFixture({ inFlight: 2, redis: redis.address })
+    const full = await openFixture({ inFlight: 2, redis: `${redis.address},socket_timeout=30` })
     try {
       const ask = () => full.app.inject({ method: 'POST', url: '/get-online-features', payload: BODY })
+      const metrics = async () => (await full.app.inject({ url: '/metrics' })).payload
       expect((await ask()).statusCode).toBe(200)
       redis.signal('SIGSTOP')
       const waiting = [ask(), ask()]
-      await sleep(50)
+      await until(async () => /^feast_node_requests_in_flight 2$/m.test(await metrics()), 'two under way')
       const refused = await Promise.race([ask(), ...waiting])
       expect([refused.statusCode, refused.headers['retry-after']]).toEqual([503, '1'])
       expect(refused.payload).toContain('is answering 2 requests already')
@@ -88,9 +90,8 @@ describe('limits', () => {
       redis.signal('SIGCONT')
       await Promise.all(waiting)
       for (let i = 0; i < 3; i++) expect((await ask()).statusCode).toBe(200)
-      const { payload } = await full.app.inject({ url: '/metrics' })
-      expect(payload).toMatch(/^feast_node_requests_rejected_total\{reason="overload"\} 1$/m)
-      expect(payload).toMatch(/^feast_node_requests_in_flight 0$/m)
+      expect(await metrics()).toMatch(/^feast_node_requests_rejected_total\{reason="overload"\} 1$/m)
+      expect(await metrics()).toMatch(/^feast_node_requests_in_flight 0$/m)
     } finally {
       await full.close()
       await redis.stop()
@@ -209,8 +210,7 @@ describe('/ready', () => {
       expect(payload).toMatch(/^feast_node_request_failures_total\{code="ONLINE_STORE_UNAVAILABLE"\} 1$/m)
 
       await redis.restart()
-      await sleep(1100)
-      expect((await ask())[0]).toBe(200)
+      await until(async () => (await ask())[0] === 200, 'being ready again')
     } finally {
       await away.close()
       await redis.stop()

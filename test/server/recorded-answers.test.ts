@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { parseExact } from '../compat/http-answers.js'
+import { until } from '../until.js'
 import { type Fixture, openFixture, writeRows, writeSources } from './fixture.js'
 import { REMOTE_DIFFERENCES, SERVER_DIFFERENCES } from './recorded-differences.js'
 
@@ -55,9 +56,7 @@ describe('every request recorded with real Feast is answered the same', () => {
 
 describe("every request recorded from Feast's Python client is answered so that it understands", () => {
   // A view has one run at a time, and one of the requests above began a run that goes on by itself.
-  beforeAll(async () => {
-    while (fixture.jobs.busy(['global_stats']).length > 0) await new Promise((done) => setTimeout(done, 20))
-  })
+  beforeAll(() => until(() => fixture.jobs.busy(['global_stats']).length === 0, 'the end of the run'))
 
   it.each(recorded('remote_online_store_client.json'))('%s', async (name, { request, response }) => {
     const answer = await ask({ method: 'POST', ...request })

@@ -5,8 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from '@jest/globals'
 import type { Random } from '../compat/random.js'
 import { type RedisFault, redisFaults } from '../redis-faults.js'
-import { RedisAsker, RedisServer, startSentinels, until } from '../redis-server.js'
+import { RedisAsker, RedisServer, startSentinels } from '../redis-server.js'
 import { TcpProxy } from '../tcp-proxy.js'
+import { until } from '../until.js'
 import { makeStore } from './fixture.js'
 import { type LoadCounts, LookupLoad } from './lookup-load.js'
 import { type ServingProcess, startServing } from './serving-process.js'
@@ -151,6 +152,7 @@ async function suffer(load: LookupLoad, fault: RedisFault, holdMs: number): Prom
   // What was asked before may still be answered as before.
   load.takeCounts()
   await sleep(holdMs)
+  if (fault.readsGoOn) await until(() => load.counts.read > 0, `a read during "${fault.name}"`)
   const held = fault.readsGoOn ? load.takeCounts() : undefined
   await fault.end()
   const endedAt = performance.now()

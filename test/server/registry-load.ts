@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { constants, copyFileSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,7 +10,8 @@ import { entity, featureService, featureView, fileSource, Int64 } from '../../sr
 import { withFileLock } from '../../src/object-stores/file/file-lock.js'
 import { seededRandom } from '../compat/random.js'
 import { repoOf } from '../feature-store/definitions.js'
-import { RedisServer, until } from '../redis-server.js'
+import { RedisServer } from '../redis-server.js'
+import { until } from '../until.js'
 import { makeStore } from './fixture.js'
 import { LookupLoad } from './lookup-load.js'
 import { ask, type ServingProcess, startServing } from './serving-process.js'
@@ -67,28 +68,36 @@ const APPLY_EVERY_MS = 100
 /** Views are asked for while they come and go. */
 const ALIVE = 4
 
-/** Adds a view and a service every 100 ms and removes others. @returns how often it was applied */
+/**
+ * Adds a view and a service every 100 ms and removes others, for so long, and until all that was there first is gone.
+ * @returns how often it was applied
+ */
 export async function applyOnAndOn({ store, serving, load }: ServedRegistry, forMs: number): Promise<number> {
-  const until = performance.now() + forMs
+  const end = performance.now() + forMs
   const statuses = new Map<number | undefined, number>()
   let applied = 0
+  let isOver = false
   const asking = (async () => {
-    while (performance.now() < until) {
+    while (!isOver) {
       const body = JSON.stringify({ feature_service: `extras_${applied - 1}`, entities: { extra_id: [1] } })
       const { status } = await ask({ port: serving.port, method: 'POST', path: '/get-online-features', body })
       statuses.set(status, (statuses.get(status) ?? 0) + 1)
       await sleep(10)
     }
   })()
-  while (performance.now() < until) {
-    const due = sleep(APPLY_EVERY_MS)
-    await store.apply(repoOf(extra, viewOf(applied), serviceOf(applied)), { skipSourceValidation: true })
-    const old = applied++ - ALIVE
-    if (old >= 0) {
-      await store.deleteObject(`extras_${old}`)
-      await store.deleteObject(`extra_${old}`)
+  try {
+    while (performance.now() < end || applied < 2 * ALIVE) {
+      const due = sleep(APPLY_EVERY_MS)
+      await store.apply(repoOf(extra, viewOf(applied), serviceOf(applied)), { skipSourceValidation: true })
+      const old = applied++ - ALIVE
+      if (old >= 0) {
+        await store.deleteObject(`extras_${old}`)
+        await store.deleteObject(`extra_${old}`)
+      }
+      await due
     }
-    await due
+  } finally {
+    isOver = true
   }
   await asking
   // There, or not there yet or any more; never a failure.
@@ -134,13 +143,16 @@ async function readWhileRefreshHangs(registry: string, load: LookupLoad): Promis
   expect(spawnSync('mkfifo', [pipe]).status).toBe(0)
   renameSync(pipe, registry)
   // The server looks when a lookup finds its snapshot older than a second.
-  const end = performance.now() + REGISTRY_TTL_SECONDS * 1000 + 500
-  while (performance.now() < end) expect(await load.readHttp()).toBe(true)
+  let writer: FileHandle | undefined
+  await until(async () => {
+    expect(await load.readHttp()).toBe(true)
+    // Succeeds only while somebody waits to read, who then waits for what is written.
+    writer = await open(registry, constants.O_WRONLY | constants.O_NONBLOCK).catch(() => undefined)
+    return writer !== undefined
+  }, "the server's look at the registry")
   await readSome(load)
-  // Succeeds only while somebody waits to read: so did the server, all through the lookups.
-  const writer = await open(registry, constants.O_WRONLY | constants.O_NONBLOCK)
   renameSync(kept, registry)
-  await writer.close()
+  await writer!.close()
 }
 
 async function readSome(load: LookupLoad): Promise<void> {
