@@ -1,3 +1,4 @@
+import type { AddressInfo } from 'node:net'
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals'
 import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import {
@@ -120,4 +121,30 @@ it('two lookups at the same time do not get into each other', async () => {
   expect(reads.map(({ parentSpanContext }) => parentSpanContext?.spanId).sort()).toEqual(
     requests.map((span) => span.spanContext().spanId).sort(),
   )
+})
+
+it('a lookup that does not come to fastify has the same spans', async () => {
+  await fixture.app.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = fixture.app.server.address() as AddressInfo
+  const spansOf = async (path: string, body: object) => {
+    exporter.reset()
+    const method = 'POST'
+    const headers = { traceparent: `00-${PARENT.trace}-${PARENT.span}-01` }
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`, { method, headers, body: JSON.stringify(body) })
+    await answer.text()
+    const request = named('POST /get-online-features')
+    return exporter.getFinishedSpans().map(({ name, kind, status, attributes, parentSpanContext }) => ({
+      name,
+      kind,
+      status,
+      attributes,
+      parent: parentSpanContext?.spanId.replace(request.spanContext().spanId, 'request'),
+    }))
+  }
+  for (const features of [['loc_stats:temp', 'od_py:trips_plus'], ['no:such']]) {
+    const body = { features, entities: { location_id: [1], driver_id: [1001], val_to_add: [1] } }
+    const direct = await spansOf('/get-online-features', body)
+    expect(direct).toEqual(await spansOf('/get-online-features?', body))
+    expect(direct.map(({ name }) => name)).toContain('POST /get-online-features')
+  }
 })

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { isFeastError } from '../../core/errors.js'
 import type { AccessControl, Caller } from './access-control.js'
 
@@ -26,17 +26,17 @@ export function requireCallers(app: FastifyInstance, access: AccessControl): voi
     try {
       request.caller = await access.authenticate(request.headers.authorization)
     } catch (error) {
-      challenge(request, reply, error)
+      reply.headers(challengeOf(error, request.headers.authorization))
       throw error
     }
   })
 }
 
-/** What a 401 has to say (RFC 6750). */
-function challenge({ headers }: FastifyRequest, reply: FastifyReply, error: unknown): void {
-  if (!isFeastError(error, 'UNAUTHENTICATED')) return
-  const invalid = headers.authorization === undefined ? '' : ', error="invalid_token"'
-  reply.header('www-authenticate', `Bearer realm="feast"${invalid}`)
+/** Headers of a 401 (RFC 6750). */
+export function challengeOf(error: unknown, authorization: string | undefined): Record<string, string> {
+  if (!isFeastError(error, 'UNAUTHENTICATED')) return {}
+  const invalid = authorization === undefined ? '' : ', error="invalid_token"'
+  return { 'www-authenticate': `Bearer realm="feast"${invalid}` }
 }
 
 /** Who asks. @throws when the route takes requests of nobody, which it then must not answer */

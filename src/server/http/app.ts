@@ -1,8 +1,8 @@
-import { isUtf8 } from 'node:buffer'
 import { existsSync } from 'node:fs'
+import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
-import { createSecureContext } from 'node:tls'
 import {
   type FastifyContentTypeParser,
   type FastifyInstance,
@@ -10,8 +10,7 @@ import {
   type FastifyRequest,
   fastify,
 } from 'fastify'
-import { ERROR_CODE_KEY } from '../../codec/grpc-wire.js'
-import { feastError, isFeastError, messageOf } from '../../core/errors.js'
+import { feastError, messageOf } from '../../core/errors.js'
 import type { FeatureStore } from '../../feature-store/feature-store.js'
 import type { Models } from '../../models/open-models.js'
 import type { Admission } from '../admission.js'
@@ -23,11 +22,12 @@ import type { Readiness } from '../readiness.js'
 import { REQUEST_ID_HEADER, requestId } from '../request-id.js'
 import type { ServerLog } from '../server-log.js'
 import type { RequestTracer } from '../tracing.js'
+import { BODY_PARSERS, type BodyParser, parseBody } from './body-parsers.js'
 import { BodyReader } from './body-reader.js'
-import { detailBody, errorReply } from './error-reply.js'
-import { parseLookupBody } from './json-body.js'
+import { directLookups } from './direct-lookups.js'
+import { detailBody } from './error-reply.js'
+import { type Asked, commonHeaders, countError, errorAnswer, noteAnswer } from './http-exchange.js'
 import type { MaterializeJobs } from './materialize-jobs.js'
-import { PROTOBUF_TYPES } from './protobuf-body.js'
 import { healthRoutes } from './routes/health.js'
 import { materializeRoutes } from './routes/materialize.js'
 import { metricsRoutes } from './routes/metrics.js'
@@ -81,17 +81,18 @@ export interface HttpTimeouts {
 const MAX_HEADER_BYTES = 16_384
 /** How often Node looks for requests that take too long. */
 const CHECK_MS = 500
-/** After a 503; a store that is away is tried again by then. */
-const RETRY_AFTER_SECONDS = '1'
-
 /** The HTTP application; it listens to nothing yet. */
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
-  const { admission, timeouts } = options
+  const { admission } = options
+  const watch = connectionWatch(options)
+  const bodies = bodyReader(options)
+  const direct = directLookups({ ...options, watch, bodies })
   const app = fastify({
-    ...serverOptions(options),
+    serverFactory: (handle) =>
+      openServer(options, (request, response) => {
+        if (!direct(request, response)) handle(request, response)
+      }),
     logger: false,
-    keepAliveTimeout: timeouts.keepAliveMs,
-    requestTimeout: timeouts.requestMs,
     exposeHeadRoutes: false,
     return503OnClosing: false,
     genReqId: (request) => requestId(request.headers[REQUEST_ID_HEADER]),
@@ -100,8 +101,8 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
       sendJson(reply, error.statusCode ?? 400, detailBody(error.message))
     },
   })
-  watchConnections(app, options)
-  const bodies = readBodies(app, options)
+  watchConnections(app, options, watch)
+  readBodies(app, bodies)
   const paths = answerErrors(app, options)
   observe(app, options)
   app.addHook('onRoute', ({ url }) => {
@@ -148,35 +149,38 @@ async function routeModels(
     models,
     bodies,
     bound,
-    countError: (error, request, status) => countError(options, error, request, status),
+    countError: (error, request, status) => countError(options, error, askedOf(request), status),
   })
   await app.register(modelRoutes, { ...options, models })
 }
 
-/** Fastify's types tell plain from secure servers apart; to the routes they are the same. */
-function serverOptions({ tls, timeouts }: AppOptions): object {
+function openServer({ tls, timeouts }: AppOptions, listener: RequestListener): Server {
   const http = {
     maxHeaderSize: MAX_HEADER_BYTES,
+    keepAliveTimeout: timeouts.keepAliveMs,
     headersTimeout: timeouts.headersMs,
+    requestTimeout: timeouts.requestMs,
     connectionsCheckingInterval: CHECK_MS,
   }
-  if (tls === undefined) return { http }
+  if (tls === undefined) return createServer(http, listener)
   try {
-    createSecureContext(tls)
-    return { https: { ...http, ...tls, handshakeTimeout: timeouts.headersMs } }
+    return createSecureServer({ ...http, ...tls, handshakeTimeout: timeouts.headersMs }, listener)
   } catch (error) {
     throw feastError('FILE_NOT_READABLE', { path: 'TLS key and certificate', why: messageOf(error) }, error)
   }
 }
 
-function watchConnections(app: FastifyInstance, options: AppOptions): void {
-  const { admission, metrics, timeouts, tls } = options
-  const watch = new ConnectionWatch({
+function connectionWatch({ admission, timeouts }: AppOptions): ConnectionWatch {
+  return new ConnectionWatch({
     answerTimeoutMs: timeouts.answerMs,
     // Node's own limits come first; they do not see empty lines, by which a client could hold a connection for ever.
     idleTimeoutMs: timeouts.keepAliveMs + timeouts.headersMs + 2 * CHECK_MS,
     onCut: (reason) => admission.count(reason),
   })
+}
+
+function watchConnections(app: FastifyInstance, options: AppOptions, watch: ConnectionWatch): void {
+  const { admission, metrics, tls } = options
   watch.add(app.server, tls ? 'secureConnection' : 'connection')
   metrics.watchConnections('http', () => watch.openConnections)
   limitConnections(app.server, options.maxConnections, () => admission.count('connections'))
@@ -214,14 +218,13 @@ const REFUSALS: Readonly<Record<string, readonly [status: string, detail: string
   ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'The request took too long to arrive'],
 }
 
-/** Bodies are JSON whatever they are called: `curl -d` calls them a form. */
-function readBodies(app: FastifyInstance, { admission, bodyLimitBytes }: AppOptions): BodyReader {
-  const bodies = new BodyReader({
-    limitBytes: bodyLimitBytes,
-    onDrop: () => admission.count('slow_request'),
-  })
+function bodyReader({ admission, bodyLimitBytes }: AppOptions): BodyReader {
+  return new BodyReader({ limitBytes: bodyLimitBytes, onDrop: () => admission.count('slow_request') })
+}
+
+function readBodies(app: FastifyInstance, bodies: BodyReader): void {
   const readAs =
-    (parse: (body: Buffer) => unknown): FastifyContentTypeParser =>
+    (parse: BodyParser): FastifyContentTypeParser =>
     (_request, payload, done) => {
       bodies.read(payload as FastifyRequest['raw'], (error, body) => {
         if (error) return done(error)
@@ -233,36 +236,15 @@ function readBodies(app: FastifyInstance, { admission, bodyLimitBytes }: AppOpti
       })
     }
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser(
-    [...PROTOBUF_TYPES],
-    readAs((body) => body),
-  )
+  for (const [type, parse] of BODY_PARSERS) app.addContentTypeParser(type, readAs(parse))
   app.addContentTypeParser('*', readAs(parseBody))
-  return bodies
-}
-
-function parseBody(body: Buffer): unknown {
-  if (body.length === 0) return undefined
-  if (!isUtf8(body)) throw new NotUtf8()
-  return parseLookupBody(body.toString('utf8'))
-}
-
-class NotUtf8 extends Error {
-  readonly code = 'FST_NOT_UTF8'
-  readonly statusCode = 400
-  constructor() {
-    super('There was an error parsing the body')
-  }
 }
 
 function answerErrors(app: FastifyInstance, options: AppOptions): Set<string> {
   const paths = new Set<string>()
   app.setErrorHandler((error, request, reply) => {
-    const { status, body } = errorReply(error)
-    countError(options, error, request, status)
-    if (status === 503) reply.header('retry-after', RETRY_AFTER_SECONDS)
-    if (isFeastError(error)) reply.header(ERROR_CODE_KEY, error.code)
-    sendJson(reply, status, body)
+    const { status, headers, body } = errorAnswer(options, error, askedOf(request))
+    sendJson(reply.headers(headers), status, body)
   })
   app.setNotFoundHandler((request, reply) => {
     const known = paths.has(pathOf(request))
@@ -271,23 +253,8 @@ function answerErrors(app: FastifyInstance, options: AppOptions): Set<string> {
   return paths
 }
 
-function countError(
-  { log, admission }: AppOptions,
-  error: unknown,
-  request: FastifyRequest,
-  status: number,
-): void {
-  admission.countError(error, status >= 500)
-  if (status >= 500) log.logger.error(failureOf(error, request), 'request failed')
-}
-
-/** Of an error that nobody foresaw, the class and where it was thrown: its message may hold a client's data. */
-function failureOf(error: unknown, request: FastifyRequest): object {
-  const asked = { request_id: request.id, request: `${request.method} ${pathOf(request)}` }
-  if (isFeastError(error)) return { ...asked, code: error.code, error: error.message }
-  if (!(error instanceof Error)) return { ...asked, class: typeof error }
-  const frames = error.stack?.split('\n').filter((line) => /^\s+at /.test(line))
-  return { ...asked, class: error.constructor.name, stack: frames?.map((line) => line.trim()) }
+function askedOf(request: FastifyRequest): Asked {
+  return { id: request.id, method: request.method, path: pathOf(request) }
 }
 
 function pathOf({ url }: FastifyRequest): string {
@@ -314,26 +281,14 @@ function boundInFlight(app: FastifyInstance, admission: Admission): void {
 }
 
 function observe(app: FastifyInstance, options: AppOptions): void {
-  const { metrics, log, tracer, stopping } = options
-  if (tracer !== undefined) trace(app, tracer)
+  if (options.tracer !== undefined) trace(app, options.tracer)
   app.addHook('onSend', (request, reply, _payload, done) => {
-    reply.header(REQUEST_ID_HEADER, request.id)
-    if (stopping()) reply.header('connection', 'close')
+    reply.headers(commonHeaders(options, request.id))
     done()
   })
-  app.addHook('onResponse', (request, reply, done) => {
-    const { elapsedTime: ms, statusCode: status } = reply
-    const path = pathOf(request)
-    metrics.observe(path, status < 400, ms / 1000, metrics.lookupOf(request))
-    log.access?.({
-      id: request.id,
-      protocol: 'http',
-      method: request.method,
-      path,
-      status,
-      ms,
-      ip: request.ip,
-    })
+  app.addHook('onResponse', (request, { elapsedTime: ms, statusCode: status }, done) => {
+    const lookup = options.metrics.lookupOf(request)
+    noteAnswer(options, askedOf(request), status, ms, request.ip, lookup)
     done()
   })
 }

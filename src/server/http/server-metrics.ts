@@ -24,7 +24,7 @@ import { ModelTally } from './model-metrics.js'
 import { StatusTally } from './status-tally.js'
 import { Counts, counter, type Family, gauge, Histogram, Keyed, type Sample, type Samples } from './tally.js'
 
-type LookupSize = Pick<LookupAnswer, 'featureCount' | 'viewCount'>
+export type LookupSize = Pick<LookupAnswer, 'featureCount' | 'viewCount'>
 
 /** Metrics of one process: Feast's under Feast's names (spec 7.8), others as `feast_node_…`, `process_…`, `nodejs_…`. */
 export interface ServerMetrics {
