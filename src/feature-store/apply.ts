@@ -5,7 +5,6 @@ import { decodeViewState } from '../codec/definitions/view-state.js'
 import type { FeatureRepo } from '../config/feature-repo.js'
 import type { BatchSource } from '../core/data-source.js'
 import type { Definition, RecordKey, RegistryChange } from '../core/definition.js'
-import { isFeastError } from '../core/errors.js'
 import type { StoredView } from '../core/feature-view.js'
 import type { Field } from '../core/field.js'
 import { nowMicros } from '../core/instant.js'
@@ -19,6 +18,7 @@ import type { ApplyOptions, ApplyPlan } from './feature-store.js'
 import { type DescribeSource, inferSchemas } from './infer-schemas.js'
 import { INFRA_KEY, infraChange } from './infra-change.js'
 import { onlineTable, tablesOfService, tablesOfView } from './online-table.js'
+import { Patience } from './registry-update.js'
 import type { StoreParts } from './store-parts.js'
 import { validateSources } from './validate-sources.js'
 
@@ -46,6 +46,7 @@ export async function apply(
   const onlineStore = parts.config.onlineStore && (await parts.onlineStore())
   const store = await parts.registryStore()
   const cache = await parts.registryCache()
+  const patience = new Patience()
   let { registry, diff } = resolved
   for (;;) {
     const steps = await stepsTo(parts, resolved, registry, diff)
@@ -53,7 +54,7 @@ export async function apply(
     try {
       if (steps.changes.length > 0) await store.write(steps.changes, registry?.version)
     } catch (error) {
-      if (!isFeastError(error, 'REGISTRY_CONFLICT')) throw error
+      await patience.afterConflict(error)
       const now = await cache.refreshIfAny()
       diff = diffTo(parts, now, resolved.definitions, options)
       if (!untouched(diff.changes, registry, now)) throw error

@@ -20,8 +20,8 @@ export async function updateRegistry(
 ): Promise<Registry> {
   const cache = await parts.registryCache()
   const store = await parts.registryStore()
-  const deadline = Date.now() + PATIENCE_MS
-  for (let pauseMs = 2; ; pauseMs = Math.min(pauseMs * 2, 250)) {
+  const patience = new Patience()
+  for (;;) {
     const registry = await cache.refresh()
     const changes = changesTo(registry)
     if (changes.length === 0) return registry
@@ -29,8 +29,20 @@ export async function updateRegistry(
       await store.write(changes, registry.version)
       return await cache.refresh()
     } catch (error) {
-      if (!isFeastError(error, 'REGISTRY_CONFLICT') || Date.now() >= deadline) throw error
-      await sleep(pauseMs * Math.random())
+      await patience.afterConflict(error)
     }
+  }
+}
+
+/** The pauses between the tries of one change, and their end. */
+export class Patience {
+  readonly #endsAt = Date.now() + PATIENCE_MS
+  #pauseMs = 2
+
+  /** Before the next try. @throws what is no conflict, and the conflict when there were enough tries */
+  async afterConflict(error: unknown): Promise<void> {
+    if (!isFeastError(error, 'REGISTRY_CONFLICT') || Date.now() >= this.#endsAt) throw error
+    await sleep(this.#pauseMs * Math.random())
+    this.#pauseMs = Math.min(this.#pauseMs * 2, 250)
   }
 }

@@ -1,8 +1,9 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, describe, expect, it } from '@jest/globals'
+import { afterEach, describe, expect, it, jest } from '@jest/globals'
 import { fieldHash } from '../../src/codec/field-hash.js'
 import { encodeRegistryFile } from '../../src/codec/registry-file.js'
+import { feastError } from '../../src/core/errors.js'
 import {
   entity,
   Float64,
@@ -18,6 +19,7 @@ import {
   requestSource,
   String as StringType,
 } from '../../src/index.js'
+import { FileRegistryStore } from '../../src/registry/file/file-registry-store.js'
 import { errorOf, online, repoOf, Workbench } from './workbench.js'
 
 const benches: Workbench[] = []
@@ -27,6 +29,7 @@ function bench(yaml?: string): Workbench {
   return made
 }
 afterEach(async () => {
+  jest.restoreAllMocks()
   for (const made of benches.splice(0)) await made.close()
 })
 
@@ -263,6 +266,17 @@ describe('apply', () => {
       .storedViews('demo')
       .find(({ name }) => name === 'stats')!
     expect([259_200, 345_600]).toContain(ttlSeconds)
+  })
+
+  it('gives up where others never stop being faster', async () => {
+    const store = await bench().open()
+    await store.apply(repoOf(driver))
+    const start = Date.now()
+    const conflict = feastError('REGISTRY_CONFLICT', { path: 'registry.db' })
+    const writes = jest.spyOn(FileRegistryStore.prototype, 'write').mockRejectedValue(conflict)
+    jest.spyOn(Date, 'now').mockImplementation(() => start + 10_000 * writes.mock.calls.length)
+    expect((await errorOf(store.apply(repoOf(driver, stats)))).code).toBe('REGISTRY_CONFLICT')
+    expect(writes.mock.calls.length).toBeGreaterThan(1)
   })
 })
 

@@ -1,5 +1,6 @@
 import {
   chmodSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -122,6 +123,17 @@ describe('registry file', () => {
     await linked.write(put('b'), version)
     expect(statSync(file()).mode & 0o777).toBe(0o640)
     expect((await store.read()).records).toHaveLength(2)
+  })
+
+  it('is made behind a symbolic link that is there before the file', async () => {
+    mkdirSync(join(folder, 'volume'))
+    symlinkSync('volume', join(folder, 'mounted'))
+    symlinkSync('../volume/real.db', join(folder, 'volume/second.db'))
+    symlinkSync('mounted/second.db', join(folder, 'link.db'))
+    const linked = await open('link.db')
+    await linked.write(put('a'), undefined)
+    expect((await linked.read()).records).toHaveLength(1)
+    expect(statSync(join(folder, 'volume/real.db')).isFile()).toBe(true)
   })
 
   it('leaves nothing beside the file', async () => {

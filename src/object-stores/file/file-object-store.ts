@@ -7,13 +7,14 @@ import {
   mkdir,
   open,
   readdir,
+  readlink,
   realpath,
   rename,
   rm,
   stat,
   unlink,
 } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { feastError } from '../../core/errors.js'
@@ -161,9 +162,12 @@ function pathOf(uri: string): string {
   return uri.startsWith('file:') ? fileURLToPath(uri) : uri
 }
 
-/** Behind a symbolic link the file itself is replaced, not the link. */
+/** Behind a symbolic link the file itself is replaced, not the link; also where that file is still to be made. */
 async function targetOf(path: string): Promise<string> {
-  return (await realpath(path).catch(unlessMissing)) ?? path
+  const found = await realpath(path).catch(unlessMissing)
+  if (found !== undefined) return found
+  const target = await readlink(path).catch(() => undefined)
+  return target === undefined ? path : targetOf(resolve(await realpath(dirname(path)), target))
 }
 
 function versionOf(bytes: Uint8Array): string {
