@@ -94,10 +94,14 @@ interface Bundle {
   readonly map: string
 }
 
+/** Under way in this process: they share one service of esbuild, and who ends it ends them all without a word. */
+let bundling = 0
+
 /** One bundle for all files, so that a module imported by several of them is one module. */
 async function bundleFiles(repoPath: string, files: readonly string[]): Promise<Bundle> {
   const [esbuild, api] = await Promise.all([import('esbuild'), import(API_URL)])
   const apiNames = Object.keys(api as object)
+  bundling++
   try {
     const { outputFiles } = await esbuild.build({
       absWorkingDir: repoPath,
@@ -127,7 +131,7 @@ async function bundleFiles(repoPath: string, files: readonly string[]): Promise<
     throw feastError('REPO_LOAD_FAILED', { file: repoPath, why: messageOf(error) }, error)
   } finally {
     // Its process would otherwise live as long as ours, which may be a server.
-    void esbuild.stop()
+    if (--bundling === 0) void esbuild.stop()
   }
 }
 

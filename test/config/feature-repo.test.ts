@@ -90,6 +90,14 @@ export const byName = { z: entity({ name: 'z' }), again: list[0] }
     expect(files).toEqual(['a.ts'])
   })
 
+  it('loads several at the same time', async () => {
+    const names = ['a', 'b', 'c']
+    const loaded = await Promise.all(
+      names.map((name) => load({ 'e.ts': user.replace("'user'", `'${name}'`) })),
+    )
+    expect(loaded.map(({ definitions }) => definitions[0]!.definition.name)).toEqual(names)
+  })
+
   it('says that Python files are not read', async () => {
     const { definitions, notices } = await load({
       'features.py': 'x = 1',
