@@ -197,7 +197,19 @@ async function readText(path: string): Promise<string> {
 
 type Modules = Readonly<Record<string, Readonly<Record<string, unknown>>>>
 
-async function importBundle(repoPath: string, bundle: Bundle): Promise<Modules> {
+/** By their code. A module is never unloaded, and a server asks for its pipelines again and again. */
+const imported = new Map<string, Promise<Modules>>()
+
+function importBundle(repoPath: string, bundle: Bundle): Promise<Modules> {
+  const known = imported.get(bundle.code)
+  if (known !== undefined) return known
+  const modules = evaluate(repoPath, bundle)
+  imported.set(bundle.code, modules)
+  modules.catch(() => imported.delete(bundle.code))
+  return modules
+}
+
+async function evaluate(repoPath: string, bundle: Bundle): Promise<Modules> {
   const folder = await mkdtemp(join(tmpdir(), 'feast-repo-'))
   const url = pathToFileURL(join(folder, 'repo.mjs')).href
   try {

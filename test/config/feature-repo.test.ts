@@ -98,6 +98,15 @@ export const byName = { z: entity({ name: 'z' }), again: list[0] }
     expect(loaded.map(({ definitions }) => definitions[0]!.definition.name)).toEqual(names)
   })
 
+  it('imports what did not change once, since modules are never unloaded', async () => {
+    const repo = repoWith({ 'e.ts': user })
+    const loaded = async () => (await loadFeatureRepo(repo)).definitions[0]!.definition
+    const first = await loaded()
+    expect(await loaded()).toBe(first)
+    writeFileSync(join(repo, 'e.ts'), user.replace("'user'", "'rider'"))
+    expect((await loaded()).name).toBe('rider')
+  })
+
   it('says that Python files are not read', async () => {
     const { definitions, notices } = await load({
       'features.py': 'x = 1',
