@@ -166,19 +166,19 @@ export async function parseRepoConfig(
     batchEngine,
     models: data['models'] == null ? undefined : plainBlock(source, 'models'),
     training: storeBlock(source, 'training', data['training'], 'local'),
-    resolved: {
+    resolved: withoutSecrets({
       project,
       provider,
       registry: resolvedRegistry(registry),
       online_store: onlineStore ? { type: onlineStore.type, ...onlineStore.options } : null,
-      offline_store: { type: offlineStore.type, ...withoutSecrets(offlineStore.options) },
+      offline_store: { type: offlineStore.type, ...offlineStore.options },
       batch_engine: { type: batchEngine.type, ...batchEngine.options },
-      auth: { type: auth.type, ...withoutSecrets(auth.options) },
+      auth: { type: auth.type, ...auth.options },
       ...(data['feature_server'] ? { feature_server: featureServer } : {}),
       ...(data['materialization'] ? { materialization } : {}),
       ...Object.fromEntries(OUR_BLOCKS.filter((key) => data[key] != null).map((key) => [key, data[key]])),
       entity_key_serialization_version: entityKeyVersion,
-    },
+    }),
     warnings: [...warningsOf(source, entityKeyVersion), ...idleKeys(source)],
   }
 }
@@ -332,7 +332,7 @@ function registryBlock(source: ConfigFile): RepoConfig['registry'] {
 function resolvedRegistry(registry: RepoConfig['registry']): Raw {
   return {
     registry_type: registry.type,
-    ...withoutSecrets(registry.options),
+    ...registry.options,
     cache_ttl_seconds: registry.cacheTtlSeconds,
     enable_online_feature_view_versioning: registry.versioning,
   }
@@ -426,9 +426,11 @@ function withoutSecrets(value: Raw): Raw {
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, shown(key, one)]))
 }
 
-/** A database URL holds its password up to the `@`. */
+/** A URL holds its password up to the `@`, Redis's `connection_string` among its options. */
 function withoutPassword(text: string): string {
-  return text.replace(/^([\w+]+:\/\/[^:/]*:)[^@]*@/, '$1***@')
+  return text
+    .replace(/^([\w+]+:\/\/[^:/]*:)[^@]*@/, '$1***@')
+    .replace(/((?:^|,)\s*\w*(?:password|kwargs)=)[^,]*/g, '$1***')
 }
 
 const SECRET_KEYS = ['token', 'user_token', 'password', 'client_secret', 'x-trino-extra-credential-header']

@@ -113,6 +113,28 @@ it('takes limits of the feature server, each with a default', async () => {
   )
 })
 
+it('shows no secret in what it has understood', async () => {
+  const { resolved } = await parse(`project: rides
+registry: { registry_type: sql, path: "postgresql://feast:geheim@db/feast" }
+online_store:
+  type: redis
+  connection_string: 'a:1,b:2,username=app,password=geheim,ssl_password=geheim,sentinel_kwargs={"password":"geheim"}'
+offline_store: { type: trino, auth: { type: basic, config: { username: app, password: geheim } } }
+batch_engine: { type: local, url: "https://app:geheim@host/" }
+auth: { type: oidc, client_secret: geheim }
+aws: { endpoint: "http://app:geheim@minio:9000" }
+training: local
+`)
+  expect(JSON.stringify(resolved)).not.toContain('geheim')
+  expect(resolved).toMatchObject({
+    online_store: {
+      connection_string: 'a:1,b:2,username=app,password=***,ssl_password=***,sentinel_kwargs=***',
+    },
+    aws: { endpoint: 'http://app:***@minio:9000' },
+    training: 'local',
+  })
+})
+
 describe('bad YAML', () => {
   const good = 'project: rides\n'
   it.each<[what: string, text: string, message: string]>([
