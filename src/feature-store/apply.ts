@@ -17,7 +17,7 @@ import { collectDefinitions, type ProjectDefinitions } from './collect-definitio
 import type { ApplyOptions, ApplyPlan } from './feature-store.js'
 import { type DescribeSource, inferSchemas } from './infer-schemas.js'
 import { INFRA_KEY, infraChange } from './infra-change.js'
-import { onlineTable, tablesOfService, tablesOfView } from './online-table.js'
+import { onlineTable, tablesOfRecord, tablesOfService } from './online-table.js'
 import { Patience } from './registry-update.js'
 import type { StoreParts } from './store-parts.js'
 import { validateSources } from './validate-sources.js'
@@ -285,11 +285,9 @@ function removedTables(
 ): readonly OnlineTable[] {
   return objects
     .filter(({ action }) => action === 'delete')
-    .flatMap(({ kind, name }) => {
-      const view = registry.findView(project, name)
-      if (view === undefined || view.kind !== kind || view.kind === 'onDemandFeatureView') return []
-      return tablesOfView(registry, project, view, config.registry.versioning)
-    })
+    .flatMap(({ kind, name }) =>
+      tablesOfRecord(registry, { kind, project, name }, config.registry.versioning),
+    )
 }
 
 /** Of services that go, or ask for no vectors any more. */

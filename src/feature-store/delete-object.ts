@@ -2,7 +2,7 @@ import type { RecordKey, RecordKind } from '../core/definition.js'
 import type { OnlineStore, OnlineTable } from '../online-stores/online-store.js'
 import type { Registry } from '../registry/registry.js'
 import { infraChange } from './infra-change.js'
-import { tablesOfService, tablesOfView } from './online-table.js'
+import { tablesOfRecord, tablesOfService } from './online-table.js'
 import { updateRegistry } from './registry-update.js'
 import type { StoreParts } from './store-parts.js'
 
@@ -55,9 +55,7 @@ function tablesOf(
   onlineStore: OnlineStore | undefined,
 ): readonly OnlineTable[] {
   if (kind === 'featureService' && onlineStore?.vectors) return tablesOfService(registry, project, name)
-  const view = registry.findView(project, name)
-  if (view === undefined || view.kind !== kind || view.kind === 'onDemandFeatureView') return []
-  return tablesOfView(registry, project, view, versioning)
+  return tablesOfRecord(registry, { kind, project, name }, versioning)
 }
 
 /** A view's history goes with it. */

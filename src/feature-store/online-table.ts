@@ -1,3 +1,4 @@
+import type { RecordKey, RecordKind } from '../core/definition.js'
 import { DUMMY_ENTITY } from '../core/entity.js'
 import { isEntityless, type StoredView } from '../core/feature-view.js'
 import type { OnlineTable } from '../online-stores/online-store.js'
@@ -25,8 +26,22 @@ export function tablesOfService(registry: Registry, project: string, name: strin
   return [vectorTable(name, onlineTable(view, 0, false).joinKeys)]
 }
 
-/** All tables that a view has or had: one, or one per version of its history. */
-export function tablesOfView(
+/** All tables of a record, if it is a view: of one that cannot be decoded, what its name tells. */
+export function tablesOfRecord(
+  registry: Registry,
+  { kind, project, name }: RecordKey,
+  versioning: boolean,
+): readonly OnlineTable[] {
+  if (!STORED_VIEW_KINDS.includes(kind) || !registry.record({ kind, project, name })) return []
+  const view = registry.list(project, kind).find((one) => one.name === name)
+  if (view === undefined) return [{ name, joinKeys: [], features: [] }]
+  return tablesOfView(registry, project, view as StoredView, versioning)
+}
+
+const STORED_VIEW_KINDS: readonly RecordKind[] = ['featureView', 'streamFeatureView', 'labelView']
+
+/** All that the view has or had: one, or one per version of its history. */
+function tablesOfView(
   registry: Registry,
   project: string,
   view: StoredView,

@@ -1,9 +1,9 @@
 import type { RecordKind, RegistryChange } from '../core/definition.js'
 import { feastError, isFeastError } from '../core/errors.js'
 import type { OnlineStore, OnlineTable } from '../online-stores/online-store.js'
-import type { Registry } from '../registry/registry.js'
+import { type Registry, VIEW_KINDS } from '../registry/registry.js'
 import { infraChange } from './infra-change.js'
-import { tablesOfView } from './online-table.js'
+import { tablesOfRecord } from './online-table.js'
 import { updateRegistry } from './registry-update.js'
 import type { StoreParts } from './store-parts.js'
 
@@ -61,9 +61,9 @@ function refuseProtected(registry: Registry, project: string): void {
 }
 
 function projectTables({ project, config }: StoreParts, registry: Registry): readonly OnlineTable[] {
-  return registry
-    .storedViews(project)
-    .flatMap((view) => tablesOfView(registry, project, view, config.registry.versioning))
+  return VIEW_KINDS.flatMap((kind) => registry.recordsOf(project, kind)).flatMap((record) =>
+    tablesOfRecord(registry, record, config.registry.versioning),
+  )
 }
 
 function removals(

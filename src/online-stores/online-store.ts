@@ -41,6 +41,7 @@ export type TeardownReach = 'tables' | 'project'
 /** A view as an online store sees it. `name` carries the version suffix where online versioning is on. */
 export interface OnlineTable {
   readonly name: string
+  /** Empty: of a view that cannot be decoded, so nobody knows them. */
   readonly joinKeys: readonly string[]
   readonly features: readonly string[]
 }

@@ -3,7 +3,9 @@ import { join } from 'node:path'
 import { afterEach, describe, expect, it, jest } from '@jest/globals'
 import { fieldHash } from '../../src/codec/field-hash.js'
 import { encodeRegistryFile } from '../../src/codec/registry-file.js'
+import type { RecordKind } from '../../src/core/definition.js'
 import { feastError } from '../../src/core/errors.js'
+import type { FeatureStore } from '../../src/feature-store/feature-store.js'
 import {
   entity,
   Float64,
@@ -52,6 +54,13 @@ const ranking = featureService({ name: 'ranking', features: [pick(stats, 'trips'
 const STATS_SQL = `SELECT 1::BIGINT AS driver_id, 0.5::DOUBLE AS conv_rate, 7::BIGINT AS trips,
   TIMESTAMP '2026-01-01 00:00:00' AS event_timestamp, TIMESTAMP '2026-01-01 00:00:00' AS created`
 
+/** Makes a record of the registry file one that cannot be decoded. */
+async function damage(store: FeatureStore, file: string, kind: RecordKind, name: string): Promise<void> {
+  const record = (await store.refreshRegistry()).record({ kind, project: 'demo', name })!
+  const put = { ...record, bytes: Buffer.concat([record.bytes, Buffer.from([0x0a, 0x7f])]) }
+  writeFileSync(file, encodeRegistryFile(readFileSync(file), [{ put }], { versionId: name, now: 1n }))
+}
+
 describe('apply', () => {
   it('mends a record that cannot be decoded', async () => {
     const b = bench()
@@ -59,15 +68,9 @@ describe('apply', () => {
     const store = await b.open()
     await store.apply(repoOf(driver, stats, ranking))
     const file = join(b.path, 'data/registry.db')
-    for (const { kind, name } of [
-      { kind: 'entity', name: 'driver' },
-      { kind: 'featureView', name: 'stats' },
-      { kind: 'featureService', name: 'ranking' },
-    ] as const) {
-      const record = (await store.refreshRegistry()).record({ kind, project: 'demo', name })!
-      const put = { ...record, bytes: Buffer.concat([record.bytes, Buffer.from([0x0a, 0x7f])]) }
-      writeFileSync(file, encodeRegistryFile(readFileSync(file), [{ put }], { versionId: name, now: 1n }))
-    }
+    await damage(store, file, 'entity', 'driver')
+    await damage(store, file, 'featureView', 'stats')
+    await damage(store, file, 'featureService', 'ranking')
     expect((await store.refreshRegistry()).broken()).toHaveLength(3)
     const done = await store.apply(repoOf(driver, stats, ranking))
     expect(
@@ -622,6 +625,24 @@ describe('teardown and delete', () => {
     expect(registry.storedViews('demo')).toEqual([])
     expect(registry.recordsOf('demo', 'featureViewVersion')).toEqual([])
     expect(registry.entities('demo').map(({ name }) => name)).toContain('driver')
+  })
+})
+
+describe('a view that cannot be decoded', () => {
+  it.each([
+    ['prune', (store: FeatureStore) => store.apply(repoOf(driver), { prune: true })],
+    ['delete', (store: FeatureStore) => store.deleteObject('stats')],
+    ['teardown', (store: FeatureStore) => store.teardown()],
+  ])('goes with %s, and its table too', async (_verb, run) => {
+    const b = bench()
+    await b.parquet('data/stats.parquet', STATS_SQL)
+    const store = await b.open()
+    await store.apply(repoOf(driver, stats))
+    await damage(store, join(b.path, 'data/registry.db'), 'featureView', 'stats')
+    await run(store)
+    expect(existsSync(join(b.path, 'data/online.db'))).toBe(false)
+    await store.apply(repoOf(driver))
+    expect((await store.refreshRegistry()).records.map(({ kind }) => kind)).not.toContain('featureView')
   })
 })
 

@@ -44,7 +44,7 @@ export async function deleteProjectKeys(
 
 function byJoinKeys(tables: readonly OnlineTable[]): readonly (readonly [OnlineTable, ...OnlineTable[]])[] {
   const groups = new Map<string, [OnlineTable, ...OnlineTable[]]>()
-  for (const table of tables) {
+  for (const table of tables.filter(({ joinKeys }) => joinKeys.length > 0)) {
     const id = JSON.stringify([...table.joinKeys].sort())
     const group = groups.get(id)
     if (group) group.push(table)
