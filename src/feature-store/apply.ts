@@ -50,7 +50,8 @@ export async function apply(
   let { registry, diff } = resolved
   for (;;) {
     const steps = await stepsTo(parts, resolved, registry, diff)
-    if (steps.create.length > 0) await onlineStore?.setup(steps.create)
+    // All of it: the registry may list a table of a file that is gone.
+    await onlineStore?.setup(steps.wanted)
     try {
       if (steps.changes.length > 0) await store.write(steps.changes, registry?.version)
     } catch (error) {
@@ -187,10 +188,10 @@ function changedViews({ storedViews }: ProjectDefinitions, { objects }: Registry
   return storedViews.filter(({ kind, name }) => changed.has(`${kind} ${name}`))
 }
 
-/** What is to be done from one state of the registry, in order: create, change, remove. */
+/** What is to be done from one state of the registry, in order: make room, change, remove. */
 interface Steps {
   readonly diff: RegistryDiff
-  readonly create: readonly OnlineTable[]
+  readonly wanted: readonly OnlineTable[]
   readonly changes: readonly RegistryChange[]
   readonly remove: readonly OnlineTable[]
   readonly infra: ApplyPlan['infra']
@@ -215,7 +216,7 @@ async function stepsTo(
   const remove = removed.filter(({ name }) => !kept.has(name))
   return {
     diff: found,
-    create,
+    wanted,
     changes: [...found.changes, ...infraChange(registry, onlineStore, wanted, remove)],
     remove,
     infra: [

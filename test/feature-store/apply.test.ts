@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it, jest } from '@jest/globals'
 import { fieldHash } from '../../src/codec/field-hash.js'
@@ -20,9 +20,10 @@ import {
   pushSource,
   requestSource,
   String as StringType,
+  UnixTimestamp,
 } from '../../src/index.js'
 import { FileRegistryStore } from '../../src/registry/file/file-registry-store.js'
-import { errorOf, online, repoOf, Workbench } from './workbench.js'
+import { at, batchOf, errorOf, online, repoOf, Workbench } from './workbench.js'
 
 const benches: Workbench[] = []
 function bench(yaml?: string): Workbench {
@@ -59,6 +60,14 @@ async function damage(store: FeatureStore, file: string, kind: RecordKind, name:
   const record = (await store.refreshRegistry()).record({ kind, project: 'demo', name })!
   const put = { ...record, bytes: Buffer.concat([record.bytes, Buffer.from([0x0a, 0x7f])]) }
   writeFileSync(file, encodeRegistryFile(readFileSync(file), [{ put }], { versionId: name, now: 1n }))
+}
+
+const STATS_ROW = {
+  driver_id: Int64,
+  conv_rate: Float64,
+  trips: Int64,
+  event_timestamp: UnixTimestamp,
+  created: UnixTimestamp,
 }
 
 describe('apply', () => {
@@ -102,6 +111,20 @@ describe('apply', () => {
     expect(again.changes).toEqual([])
     expect(again.infra).toEqual([])
     expect(readFileSync(join(b.path, 'data/registry.db'))).toEqual(before)
+  })
+
+  it('makes room for rows again where the online file is gone', async () => {
+    const b = bench()
+    await b.parquet('data/stats.parquet', STATS_SQL)
+    const repo = repoOf(driver, stats)
+    await (await b.open()).apply(repo)
+    rmSync(join(b.path, 'data/online.db'))
+    const store = await b.open()
+    const row = { driver_id: 1n, conv_rate: 0.5, trips: 7n, event_timestamp: at('2026-01-01'), created: null }
+    const write = () => store.writeToOnlineStore('stats', batchOf(STATS_ROW, [row]))
+    expect((await errorOf(write())).message).toContain('run `feast apply` first')
+    await store.apply(repo)
+    expect(await write()).toEqual({ rows: 1, skipped: 0 })
   })
 
   it('plan changes nothing, anywhere (R5)', async () => {

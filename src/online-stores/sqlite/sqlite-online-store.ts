@@ -77,6 +77,7 @@ export class SqliteOnlineStore implements OnlineStore {
   }
 
   async setup(tables: readonly OnlineTable[]): Promise<void> {
+    if (tables.length === 0) return
     this.#guarded(() => {
       const db = this.#open()
       const { hasNumbers } = this.#options
