@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process'
-import { appendFileSync, cpSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { appendFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from '@jest/globals'
+import { runSql } from '../feature-store/workbench.js'
+import { temporaryFolder } from '../temporary-folder.js'
 import { emptyFolder, type FeastRun, initializedRepo, runFeast, startFeast, textOf } from './run-feast.js'
 
 let repo: string
@@ -250,7 +252,10 @@ describe('moving', () => {
   })
 
   it('joins entity rows of every kind to the same result', async () => {
-    const time = `${new Date().toISOString().slice(0, 10)}T00:00:00Z`
+    // Of the newest rows, whatever day it has become.
+    const data = join(repo, 'data/spending.parquet')
+    const [newest] = await runSql(`SELECT strftime(max(event_timestamp), '%xT%XZ') AS time FROM '${data}'`)
+    const time = String(newest!['time'])
     const folder = emptyFolder()
     writeFileSync(join(folder, 'rows.csv'), `user_id,event_timestamp\n7,${time}\n`)
     writeFileSync(join(folder, 'rows.json'), JSON.stringify([{ user_id: 7, event_timestamp: time }]))
@@ -356,25 +361,29 @@ describe('signals and pipes', () => {
     ['SIGTERM', 143],
   ] as const)('%s ends a long materialization with %d, and the next run does it', async (signal, code) => {
     const copy = copyOfRepo()
-    // Large enough not to be done when the signal comes.
-    const rows = Array.from({ length: 60_000 }, (_, i) => `${i},2026-01-01T00:00:00Z,1,2.5,2.5`)
     mkdirSync(join(copy, 'data'), { recursive: true })
-    writeFileSync(
-      join(copy, 'data/many.csv'),
-      `user_id,event_timestamp,payments_7d,amount_7d,largest_7d\n${rows.join('\n')}\n`,
-    )
     const file = join(copy, 'features.ts')
     writeFileSync(file, readFileSync(file, 'utf8').replace('spending.parquet', 'many.csv'))
-    await feast(['apply'], copy)
-    const run = startFeast(copy, ['materialize', '2025-01-01', '2026-02-01'])
-    const ended = new Promise<number | null>((resolve) => run.on('close', resolve))
-    run.stdout.once('data', () => run.kill(signal))
-    const [stderr, exit] = await Promise.all([textOf(run.stderr), ended])
-    expect({ exit, stderr }).toEqual({ exit: code, stderr: expect.not.stringContaining('not foreseen') })
-    expect((await feast(['materialize', '2025-01-01', '2026-02-01'], copy)).stdout).toContain('60,000 rows')
+    const range = ['materialize', '2025-01-01', '2026-02-01']
+    for (let rows = 60_000; ; rows *= 4) {
+      const lines = Array.from({ length: rows }, (_, i) => `${i},2026-01-01T00:00:00Z,1,2.5,2.5`)
+      const header = 'user_id,event_timestamp,payments_7d,amount_7d,largest_7d'
+      writeFileSync(join(copy, 'data/many.csv'), `${header}\n${lines.join('\n')}\n`)
+      await feast(['apply'], copy)
+      const run = startFeast(copy, range)
+      const ended = new Promise<number | null>((resolve) => run.on('close', resolve))
+      run.stdout.once('data', () => run.kill(signal))
+      const [stderr, exit] = await Promise.all([textOf(run.stderr), ended])
+      // It may be done before the signal comes; a longer one is not.
+      if (exit === 0 && rows < 10_000_000) continue
+      expect({ exit, stderr }).toEqual({ exit: code, stderr: expect.not.stringContaining('not foreseen') })
+      expect((await feast(range, copy)).stdout).toContain(`${rows.toLocaleString('en-US')} rows`)
+      return
+    }
   })
 
-  it('a reader that goes away is no error', async () => {
+  it('a reader that goes away is no error, and nothing is left behind', async () => {
+    const TMPDIR = temporaryFolder('tmp')
     const shell = spawn(
       'bash',
       [
@@ -383,7 +392,7 @@ describe('signals and pipes', () => {
         process.execPath,
         join(process.cwd(), 'dist/cli.js'),
       ],
-      { cwd: repo },
+      { cwd: repo, env: { ...process.env, TMPDIR } },
     )
     const [stdout, stderr, code] = await Promise.all([
       textOf(shell.stdout),
@@ -392,6 +401,7 @@ describe('signals and pipes', () => {
     ])
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).toBe('[\n    {\n')
+    expect(readdirSync(TMPDIR)).toEqual([])
   })
 
   it('colours only a terminal', async () => {

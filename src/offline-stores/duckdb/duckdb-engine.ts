@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import { tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
@@ -104,6 +104,7 @@ export class DuckDBEngine implements SqlEngine {
     this.instance = undefined
     instance?.closeSync()
     await rm(this.spillPath, { recursive: true, force: true })
+    if (spillPaths.delete(this.spillPath) && spillPaths.size === 0) process.off('exit', removeSpilled)
   }
 
   /** Undefined where there is nothing yet: no file, or an empty folder. */
@@ -140,6 +141,8 @@ export class DuckDBEngine implements SqlEngine {
   }
 
   private async start(): Promise<DuckDBInstance> {
+    if (spillPaths.size === 0) process.on('exit', removeSpilled)
+    spillPaths.add(this.spillPath)
     mkdirSync(this.spillPath, { recursive: true })
     const instance = await DuckDBInstance.create(':memory:', {
       autoinstall_known_extensions: 'false',
@@ -158,6 +161,19 @@ export class DuckDBEngine implements SqlEngine {
     await connection.run(`SET GLOBAL file_search_path = ${quoteText(this.repoPath)}`)
     connection.closeSync()
     return instance
+  }
+}
+
+/** Of engines that are not closed: a process may end at once, as when who reads its output goes away. */
+const spillPaths = new Set<string>()
+
+function removeSpilled(): void {
+  for (const path of spillPaths) {
+    try {
+      rmSync(path, { recursive: true, force: true })
+    } catch {
+      // A thread may still be writing.
+    }
   }
 }
 
