@@ -1,10 +1,10 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import validate from 'asl-validator'
 import { FRAUD_YAML, trainingBench } from '../training/fixture.js'
 import type { Workbench } from '../feature-store/workbench.js'
+import { until } from '../until.js'
 import { runFeast, startFeast } from './run-feast.js'
 
 let bench: Workbench
@@ -24,6 +24,11 @@ function isAlive(pid: number): boolean {
   } catch {
     return false
   }
+}
+
+/** Whether the training step has written its process down, to the end of the line. */
+function isAtWork(count: string): boolean {
+  return existsSync(count) && readFileSync(count, 'utf8').endsWith('\n')
 }
 
 describe('feast pipeline', () => {
@@ -53,8 +58,10 @@ describe('feast pipeline', () => {
     writeFileSync(`${count}.hang`, '')
     const child = startFeast(bench.path, ['pipeline', 'run', 'fraud', '--run', 'killed'], {
       TRAIN_COUNT: count,
+      // What a process leaves there that is killed goes with the rest.
+      TMPDIR: bench.path,
     })
-    for (let attempt = 0; attempt < 1000 && !existsSync(count); attempt++) await sleep(20)
+    await until(() => isAtWork(count), 'training')
     const trainer = Number(readFileSync(count, 'utf8'))
     const dead = new Promise((resolve) => child.once('close', resolve))
     child.kill('SIGKILL')
@@ -80,7 +87,7 @@ describe('feast pipeline', () => {
       TRAIN_COUNT: count,
     })
     const ended = new Promise((resolve) => child.once('close', resolve))
-    for (let attempt = 0; attempt < 1000 && !existsSync(count); attempt++) await sleep(20)
+    await until(() => isAtWork(count), 'training')
     expect(await feast('pipeline', 'stop', 'hanging')).toMatchObject({ code: 0 })
     expect(await ended).toBe(1)
     expect(isAlive(Number(readFileSync(count, 'utf8')))).toBe(false)

@@ -19,6 +19,7 @@ import {
 } from '../../src/index.js'
 import { openObjectStore } from '../../src/object-stores/index.js'
 import { objectsBelow } from '../../src/registry/companion-objects.js'
+import { until } from '../until.js'
 import { at, entityRows, errorOf, online, repoOf, rowsOf, Workbench } from './workbench.js'
 
 const benches: Workbench[] = []
@@ -534,11 +535,13 @@ describe('leases', () => {
 
   it('is kept alive while its holder works, and lost when somebody else takes it', async () => {
     const b = bench()
-    const leases = await leasesIn(b, 300)
+    const leases = await leasesIn(b, 1500)
     const lease = await leases.acquire('v')
     if (typeof lease !== 'object') throw new Error(lease)
     const file = join(b.path, 'registry.db.leases/a%2Fb%20c/v.json')
-    await new Promise((resolve) => setTimeout(resolve, 700))
+    const expiresAt = () => JSON.parse(readFileSync(file, 'utf8')).expiresAt
+    const first = expiresAt()
+    await until(() => expiresAt() > first, 'a longer life')
     expect(await leases.acquire('v')).toMatch(/process/)
     writeFileSync(file, '{}')
     const taken = await leases.acquire('v')

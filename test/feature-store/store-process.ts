@@ -14,10 +14,15 @@ export interface StoreProcess {
 }
 
 /** A feature store in a process of its own, which can be killed. */
-export async function startStore(...args: readonly string[]): Promise<StoreProcess> {
-  const child = spawn(process.execPath, [await programBundle(PROGRAM), ...args], {
+export async function startStore(
+  what: string,
+  repo: string,
+  ...args: readonly string[]
+): Promise<StoreProcess> {
+  const child = spawn(process.execPath, [await programBundle(PROGRAM), what, repo, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, NODE_OPTIONS: '' },
+    // What it leaves there when it is killed goes with its feature repo.
+    env: { ...process.env, NODE_OPTIONS: '', TMPDIR: repo },
   })
   let text = ''
   child.stdout.setEncoding('utf8').on('data', (chunk) => {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { until } from '../until.js'
 import { type ModelServer, openModelServer, type Reply, type StatsRow, writeStats } from './model-server.js'
 import { linearModel, node, onnxModel, tensorInfo, floats } from './onnx-builder.js'
 
@@ -60,11 +61,7 @@ async function driverOfCanary(model: string): Promise<{ driver: number; asked: n
 }
 
 const canariesOf = (model: string) => server.models.deployer.route(model)!.canaries
-async function takenOut(model: string): Promise<void> {
-  const end = Date.now() + 20_000
-  while (canariesOf(model).length > 0 && Date.now() < end) await sleep(10)
-  expect(canariesOf(model)).toEqual([])
-}
+const takenOut = (model: string) => until(() => canariesOf(model).length === 0, 'taking out')
 
 it('a canary whose runs fail is taken out when more than allowed do, and told', async () => {
   await deployed('watched', 'numbers', linearModel([1, 0]), brittle)

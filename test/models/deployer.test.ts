@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
+import { isFeastError } from '../../src/core/errors.js'
 import { silentLogger } from '../../src/core/logger.js'
 import { Deployer } from '../../src/models/deployer.js'
 import { createModelHost, DEFAULT_INFERENCE, type ModelHost } from '../../src/models/model-host.js'
@@ -9,6 +10,7 @@ import { DEFAULT_SERVE, type ServeConfig } from '../../src/models/models-config.
 import { LogModelRegistry } from '../../src/models/registry/log-model-registry.js'
 import type { ModelChange } from '../../src/models/registry/model-registry.js'
 import { FileObjectStore } from '../../src/object-stores/file/file-object-store.js'
+import { until } from '../until.js'
 import { author, manifestOf } from './model-fixture.js'
 import { linearModel } from './onnx-builder.js'
 
@@ -123,7 +125,7 @@ it('finds changes by itself', async () => {
   await add(1)
   await approve(1)
   await deploy(1)
-  await expect(until(score)).resolves.toBe(1)
+  await until(async () => (await score().catch(() => undefined)) === 1)
 })
 
 it('a version that cannot be loaded leaves the one before in place, and is tried again', async () => {
@@ -143,10 +145,8 @@ it('a version that cannot be loaded leaves the one before in place, and is tried
   expect(await score()).toBe(1)
   expect(deployer.models().get('m')!.failures.get('2')).toContain('not those that were registered')
   writeFileSync(file, bytes)
-  await expect(
-    until(async () => ((await score()) === 2 ? 2 : Promise.reject(new Error('not yet')))),
-  ).resolves.toBe(2)
-  expect(deployer.models().get('m')!.failures.size).toBe(0)
+  await until(async () => (await score()) === 2)
+  await until(() => deployer.models().get('m')!.failures.size === 0)
 })
 
 it('goes on serving while the registry cannot be read', async () => {
@@ -195,23 +195,24 @@ it('swaps under load: no request fails', async () => {
   await deployer.refresh()
   let isDone = false
   const scores = new Set<number>()
-  let requests = 0
   const load = Promise.all(
     [1, 2, 3].map(async () => {
       while (!isDone) {
         scores.add(await score())
-        requests++
       }
     }),
   )
-  for (let swap = 0; swap < 8; swap++) {
-    await deploy(1 + ((swap + 1) % 2))
-    await deployer.refresh()
+  try {
+    for (let swap = 0; swap < 8; swap++) {
+      await deploy(1 + ((swap + 1) % 2))
+      await deployer.refresh()
+      scores.clear()
+      await Promise.race([load, until(() => scores.has(1 + ((swap + 1) % 2)), 'an answer of the version')])
+    }
+  } finally {
+    isDone = true
   }
-  isDone = true
   await load
-  expect([...scores].sort()).toEqual([1, 2])
-  expect(requests).toBeGreaterThan(8)
 })
 
 describe('while a version is being loaded', () => {
@@ -245,7 +246,12 @@ describe('while a version is being loaded', () => {
     const { score, go, loading, deployer } = await serveSlowly()
     await change({ action: 'revoke', version: 1, comment: '' })
     const refreshed = deployer.refresh()
-    await until(() => expect(score()).rejects.toMatchObject({ code: 'MODEL_NOT_SERVED' }))
+    await until(() =>
+      score().then(
+        () => false,
+        (error) => isFeastError(error, 'MODEL_NOT_SERVED'),
+      ),
+    )
     go()
     await Promise.all([loading, refreshed])
     expect(await score()).toBe(2)
@@ -262,15 +268,3 @@ describe('while a version is being loaded', () => {
     await expect(score()).rejects.toMatchObject({ code: 'MODEL_NOT_SERVED' })
   })
 })
-
-async function until<T>(work: () => Promise<T>): Promise<T> {
-  const end = Date.now() + 20_000
-  for (;;) {
-    try {
-      return await work()
-    } catch (error) {
-      if (Date.now() > end) throw error
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
-  }
-}

@@ -1,6 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Worker } from 'node:worker_threads'
 import type { Tensor } from '../../src/core/tensor.js'
 import {
@@ -9,6 +8,7 @@ import {
   type ModelHost,
   type ModelSource,
 } from '../../src/models/model-host.js'
+import { until } from '../until.js'
 import { linearModel, loopingModel, manifestFor, mixedModel } from './onnx-builder.js'
 
 let host: ModelHost
@@ -101,8 +101,12 @@ describe('a run that does not end', () => {
       host.load(sourceOf('linear', '1', linearModel([1]))),
     ])
     expect((await looping.infer(rounds(3), { timeoutMs: 5000 })).outputs.get('y')!.data[0]).toBe(3n)
-    const { runMs } = await looping.infer(rounds(5000), { timeoutMs: 20_000 })
-    const stuck = looping.infer(rounds(Math.ceil((5000 * 5000) / runMs)), { timeoutMs: 20_000 })
+    // The fastest of some, so that the long one is long whatever held up the others.
+    let fastest = Number.POSITIVE_INFINITY
+    for (let run = 0; run < 5; run++) {
+      fastest = Math.min(fastest, (await looping.infer(rounds(5000), { timeoutMs: 20_000 })).runMs)
+    }
+    const stuck = looping.infer(rounds(Math.ceil((5000 * 5000) / fastest)), { timeoutMs: 20_000 })
     const others = await Promise.all([1, 2, 3].map((x) => linear.infer(matrix([x]), { timeoutMs: 5000 })))
     expect(others.map(({ outputs }) => outputs.get('score')!.data[0])).toEqual([1, 2, 3])
     await expect(stuck).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' })
@@ -110,7 +114,7 @@ describe('a run that does not end', () => {
     const counts = (name: string) => host.counts().find(({ model }) => model === name)!
     expect(counts('looping')).toMatchObject({ replacements: 1 })
     expect(counts('linear')).toMatchObject({ replacements: 0 })
-    while (counts('looping').stuck > 0) await sleep(50)
+    await until(() => counts('looping').stuck === 0, 'the end of the run')
   })
 
   it('a caller with less time is answered in his; the run goes on', async () => {

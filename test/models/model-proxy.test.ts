@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from '@jest/globals'
 import { Float64, featureView, fileSource, Int64, String, UnixTimestamp } from '../../src/index.js'
 import { entityRows, repoOf, rowsOf } from '../feature-store/workbench.js'
+import { until } from '../until.js'
 import { driver, type ModelServer, openModelServer } from './model-server.js'
 import { linearModel } from './onnx-builder.js'
 
@@ -99,10 +100,7 @@ it('a shadow looks at the same rows, is logged, and never answers', async () => 
   expect(pointed.statusCode).toBe(200)
   expect(scores((await predict([1])).body)).toEqual([0.5])
   expect((await predict([1], { 'x-feast-model-version': '3' })).status).toBeGreaterThanOrEqual(400)
-  const end = Date.now() + 20_000
-  while (server.models.proxy.counts.shadows.size === 0 && Date.now() < end) {
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
+  await until(() => server.models.proxy.counts.shadows.get('ranking\u00003')?.compared === 1, 'a comparison')
   expect([...server.models.proxy.counts.shadows]).toEqual([
     ['ranking\u00003', { compared: 1, differing: 1, failed: 0 }],
   ])

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from '@jest/globals'
 import { Random, seededRandom } from '../compat/random.js'
+import { until } from '../until.js'
 import { type ModelServer, openModelServer } from './model-server.js'
 import { linearModel } from './onnx-builder.js'
 
@@ -72,7 +73,7 @@ async function serveAndRevoke(answered: ReadonlyMap<number, number>): Promise<vo
   approved.add(version)
   const decide = (body: object) => post(`versions/${version}/approval`, body)
   expect((await decide({ status: 'approved', deploy: true })).status).toBe(200)
-  for (const end = Date.now() + 20_000; !answered.has(version) && Date.now() < end; ) await sleep(5)
+  await until(() => answered.has(version), 'an answer of the new version')
   expect((await decide({ status: 'revoked' })).status).toBe(200)
   revoked.set(version, ++clock)
   await sleep(20)

@@ -17,6 +17,7 @@ import { writeBatches } from '../../src/offline-stores/index.js'
 import { AwsEmulator, EMULATOR_CREDENTIALS } from '../aws-emulator/emulator.js'
 import { EmulatedS3 } from '../aws-emulator/s3.js'
 import { runFeast } from '../cli/run-feast.js'
+import { until } from '../until.js'
 import { manifestOf } from './model-fixture.js'
 import { type ModelServer, openModelServer } from './model-server.js'
 import { linearModel } from './onnx-builder.js'
@@ -408,9 +409,7 @@ describe('a server', () => {
       new Set(answers[0]!.body.metadata.versions.map((one: { version: string }) => one.version)).size,
     ).toBe(2)
     const key = 'ranking\u00003'
-    const end = Date.now() + 20_000
-    const done = () => server.models.proxy.counts.shadows.get(key)?.compared ?? 0
-    while (done() < 24 * 4 && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 10))
+    await until(() => server.models.proxy.counts.shadows.get(key)?.compared === 24 * 4, 'all comparisons')
     expect(server.models.proxy.counts.shadows.get(key)).toEqual({
       compared: 24 * 4,
       differing: 24 * 4,

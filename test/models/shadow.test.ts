@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from '@jest/globals'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { silentLogger } from '../../src/core/logger.js'
 import { ModelProxy } from '../../src/models/model-proxy.js'
 import { createPredictor } from '../../src/models/predict.js'
 import type { LoggedPrediction } from '../../src/models/prediction-rows.js'
 import { createModelHost, DEFAULT_INFERENCE, type ModelHost } from '../../src/models/model-host.js'
+import { until } from '../until.js'
 import { type ModelServer, openModelServer } from './model-server.js'
 import { linearModel } from './onnx-builder.js'
 
@@ -75,11 +75,6 @@ async function predictions(proxy: ModelProxy, count: number): Promise<readonly u
     answers.push((await proxy.predict(request)).predictions)
   }
   return answers
-}
-
-async function until(isSo: () => boolean): Promise<void> {
-  for (const end = Date.now() + 20_000; !isSo() && Date.now() < end; ) await sleep(5)
-  expect(isSo()).toBe(true)
 }
 
 const WAITING = 256

@@ -1,5 +1,6 @@
 import { expect } from '@jest/globals'
 import { createModelHost, DEFAULT_INFERENCE, type ModelSource } from '../../src/models/model-host.js'
+import { until } from '../until.js'
 import { linearModel, manifestFor } from './onnx-builder.js'
 
 /** Version v answers v times its input. */
@@ -41,6 +42,7 @@ export async function swapUnderLoad(swaps: number, lanes: number): Promise<reado
       newest = version
       host.activate('m', String(version))
       oldest = version
+      await Promise.race([work, until(() => answered >= version, 'an answer')])
       await host.unload('m', String(version - 1))
       if (version % Math.ceil(swaps / 20) === 0) {
         globalThis.gc?.()
@@ -49,7 +51,6 @@ export async function swapUnderLoad(swaps: number, lanes: number): Promise<reado
     }
     isOver = true
     await work
-    expect(answered).toBeGreaterThan(swaps)
     expect(host.models()).toEqual([{ name: 'm', active: String(swaps + 1), versions: [String(swaps + 1)] }])
   } finally {
     isOver = true

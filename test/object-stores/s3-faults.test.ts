@@ -7,6 +7,7 @@ import { connectToS3 } from '../../src/object-stores/s3/s3-client.js'
 import { S3ObjectStore } from '../../src/object-stores/s3/s3-object-store.js'
 import { AwsEmulator, EMULATOR_CREDENTIALS, type Fault } from '../aws-emulator/emulator.js'
 import { EmulatedS3, type EmulatedS3Options, s3Error } from '../aws-emulator/s3.js'
+import { until } from '../until.js'
 
 Object.assign(process.env, EMULATOR_CREDENTIALS)
 
@@ -163,8 +164,12 @@ describe('S3 that fails', () => {
     })
     failing('UploadPart', { delayMs: 2_000 })
     const stop = new AbortController()
-    setTimeout(() => stop.abort(new Error('stopped')), 200)
-    await expect(store.upload(join(folder, 'up'), uri, stop.signal)).rejects.toThrow('stopped')
+    const before = emulator.count(/UploadPart/)
+    const uploading = store.upload(join(folder, 'up'), uri, stop.signal)
+    const stopped = expect(uploading).rejects.toThrow('stopped')
+    await until(() => emulator.count(/UploadPart/) > before, 'the first part')
+    stop.abort(new Error('stopped'))
+    await stopped
     expect(existsSync(s3.pathOf(uri))).toBe(false)
     expect(s3.openUploads).toBe(0)
   })

@@ -11,6 +11,7 @@ import type {
   StagedFile,
 } from '../../src/offline-stores/offline-store.js'
 import type { EmulatedAthenaOptions } from '../aws-emulator/athena/athena.js'
+import { until } from '../until.js'
 import { AthenaBench } from './athena-bench.js'
 import { batchOf, once, rowsOf } from './table-maker.js'
 
@@ -137,8 +138,7 @@ describe('requests to Athena', () => {
     const source = await table(bench)
     const controller = new AbortController()
     const running = rowsOf(bench.store.pull(pullOf(source)).batches(controller.signal))
-    while (bench.athena.executions.at(-1)?.state !== 'RUNNING')
-      await new Promise((wake) => setTimeout(wake, 10))
+    await until(() => bench.athena.executions.at(-1)?.state === 'RUNNING')
     controller.abort()
     await expect(running).rejects.toMatchObject({ code: 'ABORTED' })
     expect(bench.athena.executions.at(-1)!.state).toBe('CANCELLED')
@@ -146,14 +146,13 @@ describe('requests to Athena', () => {
   })
 
   it('drops the tables of a request that was aborted', async () => {
-    const bench = await open({ runningMs: 400 })
+    const bench = await open({ runningMs: (sql) => (sql.startsWith('UNLOAD') ? 30_000 : 0) })
     const controller = new AbortController()
     const running = rowsOf(joinOf(bench, await table(bench), given(600)).batches(controller.signal))
-    const isUnloading = () => {
+    await until(() => {
       const last = bench.athena.executions.at(-1)
       return last?.state === 'RUNNING' && last.sql.startsWith('UNLOAD')
-    }
-    while (!isUnloading()) await new Promise((wake) => setTimeout(wake, 10))
+    }, 'the UNLOAD')
     expect(bench.athena.catalog.tables('scratch')).toHaveLength(1)
     controller.abort()
     await expect(running).rejects.toMatchObject({ code: 'ABORTED' })
@@ -199,7 +198,7 @@ describe('requests to Athena', () => {
       for await (const { columns: cells } of bench.store.readStaged(file, fields, {
         next: files[index + 1],
       })) {
-        while (index < 2 && gets().length < index + 2) await new Promise((wake) => setTimeout(wake, 5))
+        await until(() => index === 2 || gets().length >= index + 2, 'the fetch of the next file')
         read.push(...cells[0]!)
       }
     }
@@ -253,7 +252,8 @@ describe('requests to Athena', () => {
       message: expect.stringContaining('max_scan_bytes is 1000'),
     })
     expect(bench.athena.executions).toHaveLength(before)
-    const wide = await new AthenaBench({ checkGrammar: false, runningMs: 1500 }).open({
+    const isLong = (sql: string) => (sql.startsWith('CREATE TABLE') ? 30_000 : 0)
+    const wide = await new AthenaBench({ checkGrammar: false, runningMs: isLong }).open({
       max_scan_bytes: 10,
     })
     opened.push(wide)

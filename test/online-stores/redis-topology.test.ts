@@ -163,15 +163,18 @@ describeWithRedis('Redis behind Sentinel', () => {
         }
       }),
     )
-    await master.kill()
-    await until(async () => (await group.master()) === replica)
-    await until(() =>
-      store.write({ table: STATS, rows: allRows(1_000_000) }).then(
-        () => true,
-        () => false,
-      ),
-    )
-    stopping = true
+    try {
+      await master.kill()
+      await until(async () => (await group.master()) === replica)
+      await until(() =>
+        store.write({ table: STATS, rows: allRows(1_000_000) }).then(
+          () => true,
+          () => false,
+        ),
+      )
+    } finally {
+      stopping = true
+    }
     await load
     expect([...codes].filter((code) => code !== 'ONLINE_STORE_UNAVAILABLE')).toEqual([])
     expect(await firstValues(store, ids)).toEqual(allValues(1_000_000))

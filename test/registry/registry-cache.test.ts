@@ -10,6 +10,7 @@ import { FileRegistryStore } from '../../src/registry/file/file-registry-store.j
 import { RegistryCache } from '../../src/registry/registry-cache.js'
 import { diffRegistry } from '../../src/registry/registry-diff.js'
 import type { RegistryStore } from '../../src/registry/registry-store.js'
+import { until } from '../until.js'
 
 let folder: string
 let path: string
@@ -60,13 +61,6 @@ async function add(name: string): Promise<void> {
 const names = (registry: { entities(project: string): readonly { name: string }[] }) =>
   registry.entities('p').map(({ name }) => name)
 
-/** Until what goes on behind the caller is over. */
-async function settled(condition: () => boolean): Promise<void> {
-  for (let tries = 0; tries < 500 && !condition(); tries++)
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  expect(condition()).toBe(true)
-}
-
 describe('RegistryCache', () => {
   it('reads once for callers that come together, and again only when told or when the time has come', async () => {
     await add('a')
@@ -90,7 +84,7 @@ describe('RegistryCache', () => {
     await add('b')
     clock = 60_000
     expect(await cache.get()).toBe(old)
-    await settled(() => cache.current() !== old)
+    await until(() => cache.current() !== old)
     expect(names(await cache.get())).toEqual(['a', 'b'])
     expect(names(old)).toEqual(['a'])
   })
@@ -125,7 +119,7 @@ describe('RegistryCache', () => {
     writeFileSync(path, 'damaged')
     clock = 2000
     expect(await cache.get()).toBe(old)
-    await settled(() => logged.length > 0)
+    await until(() => logged.length > 0)
     expect(logged).toEqual(['registry refresh failed; serving the snapshot read before'])
     expect(await cache.get()).toBe(old)
     await expect(cache.refresh()).rejects.toMatchObject({ code: 'REGISTRY_UNREADABLE' })
@@ -134,7 +128,7 @@ describe('RegistryCache', () => {
     await add('b')
     clock = 4000
     cache.current()
-    await settled(() => cache.current() !== old)
+    await until(() => cache.current() !== old)
     expect(names(await cache.get())).toEqual(['a', 'b'])
   })
 
@@ -186,10 +180,17 @@ describe('RegistryCache', () => {
       letGo = resolve
     })
     const read = store.read
-    store = { ...store, read: async () => read().then((contents) => held.then(() => contents)) }
+    let isRead = false
+    const holding = async () => {
+      const contents = await read()
+      isRead = true
+      await held
+      return contents
+    }
+    store = { ...store, read: holding }
     const cache = cacheOf(0)
     const before = cache.get()
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await until(() => isRead)
     cache.forget()
     letGo()
     expect(names(await before)).toEqual(['a'])

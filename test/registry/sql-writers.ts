@@ -5,6 +5,7 @@ import { expect } from '@jest/globals'
 import type { RegistryStore } from '../../src/registry/registry-store.js'
 import type { Random } from '../compat/random.js'
 import { programBundle } from '../program-bundle.js'
+import { until } from '../until.js'
 
 const PROGRAM = new URL('./sql-registry-writer.ts', import.meta.url)
 
@@ -44,10 +45,14 @@ export async function killWriters(url: string, kills: number, random: Random): P
   const said: string[] = []
   for (let i = 0; i < kills; i++) {
     const victim = await startSqlWriter({ url, writers: 2, count: 1000, prefix: `victim${i}_` })
-    while (victim.names().length === 0 && victim.child.exitCode === null) await sleep(5)
+    let isOver = false
+    const ended = victim.ended.finally(() => {
+      isOver = true
+    })
+    await until(() => victim.names().length > 0 || isOver, 'a first write')
     await sleep(random.int(0, 100))
     victim.child.kill('SIGKILL')
-    await victim.ended
+    await ended
     said.push(...victim.names())
   }
   return said

@@ -30,6 +30,11 @@ export async function openGrpcFixture(options: Partial<GrpcOptions> = {}): Promi
   const admission = new Admission(1000)
   const metrics = createServerMetrics(store, admission)
   let isStopping = false
+  const close = async () => {
+    metrics.close()
+    await store.close()
+    rmSync(folder, { recursive: true })
+  }
   const server = await startGrpc({
     store,
     metrics,
@@ -44,6 +49,9 @@ export async function openGrpcFixture(options: Partial<GrpcOptions> = {}): Promi
     timeouts: { handshakeMs: 10_000, requestMs: 60_000, answerMs: 60_000, idleMs: 60_000 },
     stopping: () => isStopping,
     ...options,
+  }).catch(async (error) => {
+    await close()
+    throw error
   })
   return {
     store,
@@ -55,9 +63,7 @@ export async function openGrpcFixture(options: Partial<GrpcOptions> = {}): Promi
     },
     async close() {
       await server.close(0)
-      metrics.close()
-      await store.close()
-      rmSync(folder, { recursive: true })
+      await close()
     },
   }
 }

@@ -1,13 +1,13 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import type { FeatureStore } from '../../src/feature-store/feature-store.js'
 import type { LocalTrigger } from '../../src/training/local/local-trigger.js'
 import { pipeline } from '../../src/training/pipeline.js'
 import { startRun, type TrainingParts } from '../../src/training/start-run.js'
 import { errorOf, runSql, type Workbench } from '../feature-store/workbench.js'
+import { until } from '../until.js'
 import { Candidates, openParts, trainingBench } from './fixture.js'
 import { FRAUD } from './pipelines.js'
 
@@ -47,8 +47,9 @@ async function finished(runId: string) {
 }
 
 /** Waits until the training step is at work. */
-async function training(): Promise<void> {
-  for (let attempt = 0; attempt < 1000 && !existsSync(marker('')); attempt++) await sleep(20)
+function training(): Promise<void> {
+  const isAtWork = () => existsSync(marker('')) && readFileSync(marker(''), 'utf8').endsWith('\n')
+  return until(isAtWork, 'training')
 }
 
 describe('a run on this machine', () => {
@@ -153,7 +154,7 @@ describe('a run on this machine', () => {
     await parts.trigger.stop('hanging')
     expect(await parts.trigger.describe('hanging')).toMatchObject({ status: 'stopped' })
     const pid = Number(readFileSync(marker(''), 'utf8'))
-    await expect(gone(pid)).resolves.toBe(true)
+    await until(() => isGone(pid), 'its end')
     expect(await errorOf(parts.trigger.stop('hanging'))).toMatchObject({ code: 'TRAINING_RUN_CONFLICT' })
   })
 
@@ -206,14 +207,11 @@ describe('a run on this machine', () => {
   })
 })
 
-async function gone(pid: number): Promise<boolean> {
-  for (let attempt = 0; attempt < 100; attempt++) {
-    try {
-      process.kill(pid, 0)
-    } catch {
-      return true
-    }
-    await sleep(50)
+function isGone(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return false
+  } catch {
+    return true
   }
-  return false
 }

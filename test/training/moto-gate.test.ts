@@ -19,7 +19,7 @@ with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
     for number, case in enumerate(cases):
         arn = sfn.create_state_machine(name=f"m{number}", definition=json.dumps(case["definition"]), roleArn="arn:aws:iam::123456789012:role/x")["stateMachineArn"]
         run = sfn.start_execution(stateMachineArn=arn, input=json.dumps(case["input"]))["executionArn"]
-        for _ in range(200):
+        for _ in range(1200):
             found = sfn.describe_execution(executionArn=run)
             if found["status"] != "RUNNING":
                 break

@@ -1,10 +1,10 @@
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from '@jest/globals'
 import { silentLogger } from '../../src/core/logger.js'
 import { type RunningServer, startServer } from '../../src/server/serve.js'
 import type { Workbench } from '../feature-store/workbench.js'
+import { until } from '../until.js'
 import { FRAUD_YAML, trainingBench } from './fixture.js'
 
 let bench: Workbench
@@ -41,11 +41,12 @@ const start = (body: object) => ask('POST', '/training-runs', body)
 const run = (id: string) => ask('GET', `/training-runs/${id}`)
 
 async function statusOf(id: string, is: (status: string) => boolean): Promise<string> {
-  for (const end = Date.now() + 30_000; Date.now() < end; await sleep(20)) {
-    const { status } = (await run(id)).body
-    if (is(status)) return status
-  }
-  throw new Error(`run ${id} stays ${(await run(id)).text}`)
+  let status = ''
+  await until(async () => {
+    status = (await run(id)).body.status
+    return is(status)
+  }, `the end of run ${id}`)
+  return status
 }
 const ended = (id: string) => statusOf(id, (status) => status !== 'running')
 

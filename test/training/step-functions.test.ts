@@ -1,7 +1,6 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
 import type { Json } from '../../src/training/asl/state-machine.js'
 import { pipeline } from '../../src/training/pipeline.js'
@@ -12,6 +11,7 @@ import { AwsEmulator, EMULATOR_CREDENTIALS } from '../aws-emulator/emulator.js'
 import { EmulatedS3 } from '../aws-emulator/s3.js'
 import { EmulatedStepFunctions } from '../aws-emulator/step-functions.js'
 import { errorOf, type Workbench } from '../feature-store/workbench.js'
+import { until } from '../until.js'
 import { Candidates, openParts, trainingBench } from './fixture.js'
 import { FRAUD } from './pipelines.js'
 
@@ -78,8 +78,9 @@ async function finished(runId: string): Promise<TrainingRun> {
 }
 
 /** Waits until the training step is at work. */
-async function training(): Promise<void> {
-  for (let attempt = 0; attempt < 1000 && !existsSync(marker('')); attempt++) await sleep(20)
+function training(): Promise<void> {
+  const isAtWork = () => existsSync(marker('')) && readFileSync(marker(''), 'utf8').endsWith('\n')
+  return until(isAtWork, 'training')
 }
 
 describe('pipelines on Step Functions', () => {

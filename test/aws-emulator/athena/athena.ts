@@ -16,9 +16,9 @@ export interface EmulatedAthenaOptions {
   readonly pathOf: (uri: string) => string
   readonly databases?: readonly string[]
   readonly workgroups?: Readonly<Record<string, Workgroup>>
-  /** Time that a query waits, and that it runs at least. */
+  /** Time that a query waits, and that it, or some, runs at least. */
   readonly queuedMs?: number
-  readonly runningMs?: number
+  readonly runningMs?: number | ((sql: string) => number)
   /** RUNNING goes back to QUEUED once. */
   readonly requeue?: boolean
   /** Queries waiting or running at the same time. */
@@ -328,7 +328,7 @@ export class EmulatedAthena implements EmulatedService {
         await pause(queuedMs)
         execution.state = 'RUNNING'
       }
-      const over = pause(runningMs)
+      const over = pause(typeof runningMs === 'number' ? runningMs : runningMs(execution.sql))
       over.catch(() => undefined)
       this.#failIfTold(execution, true)
       await this.#run(execution, statement)
