@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
@@ -14,6 +14,7 @@ import { silentLogger } from '../../src/core/logger.js'
 import type { ValueType } from '../../src/core/value-type.js'
 import { openOnlineStore } from '../../src/online-stores/index.js'
 import type { OnlineStore, OnlineTable } from '../../src/online-stores/online-store.js'
+import { createTable } from '../../src/online-stores/sqlite/sqlite-tables.js'
 import { onlineStoreContract } from '../contract/online-store.js'
 import { readCells } from './read-cells.js'
 
@@ -62,6 +63,17 @@ async function holdOpen(file: string): Promise<{ stop(): Promise<void> }> {
       child.kill('SIGKILL')
       await once(child, 'exit')
     },
+  }
+}
+
+/** The rights of files do not bind root. */
+async function withoutRights(run: () => Promise<void>): Promise<void> {
+  const isRoot = process.geteuid!() === 0
+  if (isRoot) process.seteuid!(65_534)
+  try {
+    await run()
+  } finally {
+    if (isRoot) process.seteuid!(0)
   }
 }
 
@@ -294,6 +306,39 @@ describe('SQLite, held to what Feast stored', () => {
     await store.setup(TABLES)
     await apply(vectors.steps[0]!)
     expect(stateOf()).toEqual(vectors.steps[0]!.sqlite_after)
+  })
+
+  it('waits for the lock of another process, which does not hold up everything else', async () => {
+    await store.setup(TABLES)
+    const other = new DatabaseSync(path())
+    other.exec('BEGIN IMMEDIATE')
+    // Nothing ends it while the event loop stands still.
+    setTimeout(() => other.exec('COMMIT'), 100)
+    await apply(vectors.steps[0]!)
+    expect(stateOf()).toEqual(vectors.steps[0]!.sqlite_after)
+    other.close()
+  })
+
+  it('reads a file that may only be read, as Feast left it', async () => {
+    mkdirSync(join(folder, 'data'))
+    const file = new DatabaseSync(path())
+    createTable(file, 'demo_driver_stats', false)
+    file.exec(
+      "INSERT INTO demo_driver_stats (entity_key, feature_name, value, event_ts) VALUES (x'01', 'trips', x'2005', 7)",
+    )
+    file.close()
+    const shape = { features: [{ view: 'driver_stats', feature: 'trips' }], views: ['driver_stats'] }
+    for (const place of [folder, join(folder, 'data'), path()]) chmodSync(place, 0o555)
+    await withoutRights(async () => {
+      expect(await readCells(store, shape, [Buffer.from([1])])).toEqual([
+        [Buffer.from('2005', 'hex'), Buffer.from('0807', 'hex')],
+      ])
+      await expect(apply(vectors.steps[0]!)).rejects.toMatchObject({
+        code: 'ONLINE_STORE_FAILED',
+        message: expect.stringContaining('readonly'),
+      })
+    })
+    for (const place of [folder, join(folder, 'data'), path()]) chmodSync(place, 0o755)
   })
 
   it('reading makes no file, and nothing is there', async () => {

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { setImmediate as nextTick } from 'node:timers/promises'
+import { setImmediate as nextTick, setTimeout as sleep } from 'node:timers/promises'
 import { DatabaseSync, type DatabaseSyncInstance, type StatementSyncInstance } from '@photostructure/sqlite'
 import { encodeTimestampParts } from '../../codec/timestamp.js'
 import { feastError, isFeastError, messageOf } from '../../core/errors.js'
@@ -34,7 +34,9 @@ export interface SqliteOnlineStoreOptions {
 }
 
 /** How long a lock of another process is waited for. */
-const BUSY_TIMEOUT_MS = 10_000
+const PATIENCE_MS = 10_000
+/** How much of each look at it blocks this process, which answers nobody meanwhile. */
+const BUSY_TIMEOUT_MS = 25
 /** Cells of one transaction: some 25 ms, so that neither other writers nor this process's requests wait long. */
 const TRANSACTION_CELLS = 10_000
 const STATEMENTS = 200
@@ -58,7 +60,7 @@ export class SqliteOnlineStore implements OnlineStore {
   prepareRead(shape: ReadShape): OnlineReader {
     const plan = shape.views.map((view, index) => this.#viewPlan(shape, view, shape.features.length + index))
     const cells = shape.features.length + shape.views.length
-    return { read: async (keys) => this.#guarded(() => this.#read(plan, cells, keys)) }
+    return { read: (keys) => this.#untilFree(() => this.#read(plan, cells, keys)) }
   }
 
   async write({ table, rows }: OnlineWriteBatch): Promise<void> {
@@ -66,7 +68,7 @@ export class SqliteOnlineStore implements OnlineStore {
     const rowsPerTransaction = Math.max(1, Math.floor(TRANSACTION_CELLS / table.features.length))
     for (let start = 0; start < rows.length; start += rowsPerTransaction) {
       if (start > 0) await nextTick()
-      this.#guarded(() => {
+      await this.#untilFree(() => {
         const db = this.#open()
         const writer = this.#writer(db, table)
         inTransaction(db, () =>
@@ -78,7 +80,7 @@ export class SqliteOnlineStore implements OnlineStore {
 
   async setup(tables: readonly OnlineTable[]): Promise<void> {
     if (tables.length === 0) return
-    this.#guarded(() => {
+    await this.#untilFree(() => {
       const db = this.#open()
       const { hasNumbers } = this.#options
       const present = columnsByTable(db)
@@ -98,7 +100,7 @@ export class SqliteOnlineStore implements OnlineStore {
   }
 
   async teardown(tables: readonly OnlineTable[]): Promise<void> {
-    this.#guarded(() => {
+    await this.#untilFree(() => {
       if (!existsSync(this.#options.path)) return
       const db = this.#open()
       this.#forgetStatements()
@@ -192,7 +194,12 @@ export class SqliteOnlineStore implements OnlineStore {
     if (connected) return connected
     mkdirSync(dirname(this.#options.path), { recursive: true })
     const db = new DatabaseSync(this.#options.path, { timeout: BUSY_TIMEOUT_MS })
-    useWriteAheadLog(db)
+    try {
+      useWriteAheadLog(db)
+    } catch (error) {
+      db.close()
+      throw error
+    }
     this.#db = db
     this.#inode = statSync(this.#options.path).ino
     this.#lookAgainAt = Date.now() + MOVED_CHECK_MS
@@ -240,6 +247,18 @@ export class SqliteOnlineStore implements OnlineStore {
     return feastError('ONLINE_STORE_FAILED', { store: this.#options.path, why }, cause)
   }
 
+  async #untilFree<T>(run: () => T): Promise<T> {
+    const deadline = Date.now() + PATIENCE_MS
+    for (;;) {
+      try {
+        return this.#guarded(run)
+      } catch (error) {
+        if (!isFeastError(error, 'ONLINE_STORE_UNAVAILABLE') || Date.now() >= deadline) throw error
+        await sleep(5 + 20 * Math.random())
+      }
+    }
+  }
+
   #guarded<T>(run: () => T): T {
     try {
       return run()
@@ -281,14 +300,14 @@ function readRow(
 }
 
 /**
- * Readers and the writer then never wait for each other. Where the file system cannot do it, or somebody keeps
- * the file busy, the journal that is there does too, only slower.
+ * Readers and the writer then never wait for each other. Where the file system cannot do it, the file may only be
+ * read, or somebody keeps it busy, the journal that is there does too, only slower.
  */
 function useWriteAheadLog(db: DatabaseSyncInstance): void {
   try {
     db.exec('PRAGMA journal_mode = WAL')
   } catch (error) {
-    if (!/locked|busy/i.test(messageOf(error))) throw error
+    if (!/locked|busy|readonly/i.test(messageOf(error))) throw error
   }
   // A commit is on disk before a materialization is recorded as done.
   db.exec('PRAGMA synchronous = FULL')
