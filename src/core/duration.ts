@@ -10,13 +10,16 @@ const UNIT_SECONDS: Readonly<Record<string, number>> = {
   w: 604_800,
 }
 
+/** 10 000 years: the longest that a protobuf Duration can be, and that Python could read. */
+const MAX_SECONDS = 315_576_000_000
+
 /** A length of time: seconds, or text such as `'90d'`, `'1h30m'`, `'500ms'` (units us, ms, s, m, h, d, w). */
 export type Duration = number | string
 
-/** @returns seconds ≥ 0, fractions kept to the microsecond. @throws INVALID_DURATION */
+/** @returns seconds from 0 to 10 000 years, fractions kept to the microsecond. @throws INVALID_DURATION */
 export function parseDuration(duration: Duration, where: string): number {
   const seconds = typeof duration === 'number' ? duration : textSeconds(duration)
-  if (!Number.isFinite(seconds) || seconds < 0)
+  if (!(seconds >= 0 && seconds <= MAX_SECONDS))
     throw feastError('INVALID_DURATION', { value: duration, where })
   return Math.round(seconds * 1e6) / 1e6
 }

@@ -202,7 +202,7 @@ function storedViewMistakes(view: StoredView, check: Check): readonly FeastError
   if (view.features.filter(({ vector }) => vector?.index).length > 1) {
     add('more than one of its features has a vector index', 'Keep one.')
   }
-  if (!/^(|latest|v(ersion)?\d+)$/i.test(view.version)) {
+  if (!/^(|latest|v(ersion)?\d{1,9})$/i.test(view.version)) {
     add(`its version is ${JSON.stringify(view.version)}`, 'Write "latest", or a number as in "v2".')
   }
   return found

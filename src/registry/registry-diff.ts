@@ -222,10 +222,10 @@ function versionRecord({ kind, name, project, now, newId }: VersionStep, number:
   return encodeViewVersion({ view: name, project, number, kind, createdAt: now, versionId: newId(), bytes })
 }
 
-/** `v3` and `version3` pin; empty and `latest` follow. @throws INVALID_DEFINITION for other text */
+/** `v3` and `version3` pin, up to what an int32 holds; empty and `latest` follow. @throws INVALID_DEFINITION */
 function pinnedNumber(view: AnyView): number | undefined {
   if (view.version === '' || /^latest$/i.test(view.version)) return undefined
-  const number = /^v(?:ersion)?(\d+)$/i.exec(view.version)?.[1]
+  const number = /^v(?:ersion)?(\d{1,9})$/i.exec(view.version)?.[1]
   if (number !== undefined) return Number(number)
   throw feastError('INVALID_DEFINITION', {
     object: `Feature view "${view.name}"`,

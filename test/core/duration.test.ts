@@ -11,11 +11,12 @@ describe('parseDuration', () => {
     ['1us', 0.000001],
     ['2w', 1_209_600],
     ['1.5h', 5400],
+    [315_576_000_000, 315_576_000_000],
   ])('%j', (duration, seconds) => {
     expect(parseDuration(duration, 'ttl')).toBe(seconds)
   })
 
-  it.each([-1, Number.NaN, Number.POSITIVE_INFINITY, '', '90', '90 days', '-1d', 'd'])(
+  it.each([-1, Number.NaN, Number.POSITIVE_INFINITY, 1e18, '9999999w', '', '90', '90 days', '-1d', 'd'])(
     'refuses %j',
     (duration) => {
       expect(() => parseDuration(duration, 'Feature view "v": ttl')).toThrow(

@@ -509,6 +509,14 @@ describe('mistakes name what, where and how to mend', () => {
       [driver, featureView({ name: 'v', entities: [driver], schema: { a: Int64 }, source, version: 'two' })],
       /its version is "two"/,
     ],
+    [
+      'INVALID_DEFINITION',
+      [
+        driver,
+        featureView({ name: 'v', entities: [driver], schema: { a: Int64 }, source, version: 'v4294967297' }),
+      ],
+      /its version is "v4294967297"/,
+    ],
   ] as const)('%s %#', async (code, definitions, message) => {
     const b = bench()
     const error = await errorOf(
