@@ -252,7 +252,7 @@ const CATALOGUE = {
   BACKEND_UNKNOWN: kind(
     badRequest,
     ({ family, type, known }: { family: string; type: string; known: readonly string[] }) =>
-      `${family}.type: "${type}" is not a store that feast-node has.${didYouMean(type, known)} It has ${list(known)}; a store of your own is named by its package.`,
+      `${family}.type: "${type}" is not a store that feast-node has.${didYouMean(type, known)} It has ${list(known)}.`,
   ),
   BACKEND_PACKAGE_MISSING: kind(
     badRequest,

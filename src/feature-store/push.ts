@@ -30,7 +30,7 @@ export async function push(parts: StoreParts, { pushSource, rows, to }: PushRequ
   for (const { source, batch } of offline) await append(parts, source, batch)
 }
 
-/** @throws FEATURE_VIEW_NOT_FOUND, SCHEMA_MISMATCH, INVALID_VALUE, VIEW_NOT_ONLINE */
+/** @throws FEATURE_VIEW_NOT_FOUND, SCHEMA_MISMATCH, INVALID_VALUE, INVALID_REQUEST for a view that is computed on demand */
 export async function writeToOnlineStore(
   parts: StoreParts,
   view: string,
