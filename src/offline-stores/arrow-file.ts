@@ -18,9 +18,11 @@ export async function writeArrowFile(
   const schema = new arrow.Schema(fields.map(({ name }, index) => new arrow.Field(name, types[index]!, true)))
   const writer = new arrow.RecordBatchFileWriter()
   const file = await open(path, 'w')
+  const sink = drain(writer, file)
+  // Not waited for at once: what goes wrong is told at the end.
+  sink.catch(() => undefined)
   let rows = 0
   try {
-    const sink = drain(writer, file)
     writer.reset(undefined, schema)
     for await (const batch of batches) {
       rows += batch.rowCount
@@ -29,6 +31,10 @@ export async function writeArrowFile(
     writer.finish()
     writer.close()
     await sink
+  } catch (error) {
+    writer.abort(error)
+    await sink.catch(() => undefined)
+    throw error
   } finally {
     await file.close()
   }

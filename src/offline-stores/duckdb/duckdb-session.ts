@@ -1,4 +1,4 @@
-import { type DuckDBConnection, DuckDBDataChunk, type DuckDBType } from '@duckdb/node-api'
+import { type DuckDBConnection, DuckDBDataChunk, type DuckDBType, ResultReturnType } from '@duckdb/node-api'
 import type { Cell, ColumnBatch } from '../../core/cell.js'
 import { feastError, isFeastError, messageOf } from '../../core/errors.js'
 import type { Field } from '../../core/field.js'
@@ -97,6 +97,16 @@ export class DuckDBSession implements SqlSession {
     } finally {
       await coming.catch(() => undefined)
     }
+    if (result.returnType === ResultReturnType.INVALID) await this.throwWhy(sql)
+  }
+
+  /**
+   * For a stream that failed half-way, which ends as one does that has given all its rows: DuckDB's API has no word for
+   * the reason. What runs as a whole gives it.
+   */
+  private async throwWhy(sql: string): Promise<never> {
+    await this.run(`COPY (\n${sql}\n) TO '/dev/null' (FORMAT csv)`)
+    throw feastError('OFFLINE_STORE_FAILED', { store: 'DuckDB', why: 'a result was cut short; try again' })
   }
 
   async copy(
