@@ -127,7 +127,7 @@ class Parts implements StoreParts {
       const transformations = await this.transformations()
       const { config } = this
       return createOnlineServing({
-        registry: () => cache.get(),
+        registry: () => cache.current() ?? cache.get(),
         onlineStore,
         project: config.project,
         versioning: config.registry.versioning,

@@ -46,7 +46,8 @@ export async function readOnline(plan: OnlinePlan, entities: EntityColumns): Pro
   const columns = keyColumnsOf(plan, entities)
   const keyed = plan.groups.map((group) => keysOf(group, columns, rowCount))
   const started = performance.now()
-  const read = await Promise.all(keyed.map(({ keys }, index) => plan.groups[index]!.reader.read(keys)))
+  const reading = keyed.map(({ keys }, index) => plan.groups[index]!.reader.read(keys))
+  const read = reading.length === 1 ? [await reading[0]!] : await Promise.all(reading)
   const groups = keyed.map(({ rowOf }, index) => ({ rows: read[index]!, rowOf }))
   const seconds = (performance.now() - started) / 1000
   // Request data is not echoed, even where it is a join key as well.

@@ -69,8 +69,8 @@ export interface MatrixAnswer {
 }
 
 export interface OnlineServingOptions {
-  /** The current snapshot. */
-  registry(): Promise<Registry>
+  /** The current snapshot, at once where there is one. */
+  registry(): Registry | Promise<Registry>
   readonly onlineStore: OnlineStore
   readonly project: string
   readonly versioning: boolean
@@ -90,7 +90,7 @@ export function createOnlineServing(options: OnlineServingOptions): OnlineServin
   const answerOptions = { enforceTtl: options.ttl === 'enforce', now: options.now ?? Date.now }
   return {
     async answer({ entities, includeViewVersions = false, ...rest }, format) {
-      const plan = await plans.plan(shapeOf(rest))
+      const plan = plans.plan(shapeOf(rest), await options.registry())
       refuseTooMuch(options, entities)
       const answer = await answerOnline(plan, entities, answerOptions)
       const buffer = writeAnswer((out) => {
@@ -105,7 +105,10 @@ export function createOnlineServing(options: OnlineServingOptions): OnlineServin
       }
     },
     async readMatrix({ featureService, inputs, entities, overrides = {} }) {
-      const plan = await plans.plan(shapeOf({ featureService, fullFeatureNames: true }))
+      const plan = plans.plan(
+        shapeOf({ featureService, fullFeatureNames: true }),
+        await options.registry(),
+      )
       refuseTooMuch(options, entities)
       const answer = await answerOnline(plan, entities, answerOptions)
       return {
@@ -115,7 +118,7 @@ export function createOnlineServing(options: OnlineServingOptions): OnlineServin
       }
     },
     async getOnlineFeatures({ entities, ...rest }) {
-      const plan = await plans.plan(shapeOf(rest))
+      const plan = plans.plan(shapeOf(rest), await options.registry())
       refuseTooMuch(options, entities)
       return programResponse(await answerOnline(plan, entities, answerOptions))
     },
@@ -157,12 +160,11 @@ class PlanCache implements PlanCounts {
   }
 
   /** Refuses before it plans: each reference costs planning. @throws PAYLOAD_TOO_LARGE and what planning throws */
-  async plan(shape: RequestShape): Promise<OnlinePlan> {
+  plan(shape: RequestShape, registry: Registry): OnlinePlan {
     const { features } = this.options.limits
     if (shape.features.length > features) {
       throw feastError('PAYLOAD_TOO_LARGE', { what: 'features', limit: features })
     }
-    const registry = await this.options.registry()
     if (registry !== this.#registry) {
       this.#plans.clear()
       this.#featureCount = 0

@@ -100,9 +100,13 @@ class Attempts {
   }
 
   /** The commands that are still to be done. */
-  async #send(indexes: readonly number[]): Promise<readonly number[]> {
+  #send(indexes: readonly number[]): Promise<readonly number[]> {
     const { keys, channel } = this.#set
     if (!this.#router.isSharded) return this.#sendTo(this.#router.route(keys[0]!, channel), indexes)
+    return this.#sendToAll(indexes)
+  }
+
+  async #sendToAll(indexes: readonly number[]): Promise<readonly number[]> {
     const groups = await this.#groups(indexes)
     const lists = await Promise.all(groups.map(([link, group]) => this.#sendTo(link, group)))
     return lists.flat()

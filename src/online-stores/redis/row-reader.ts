@@ -33,6 +33,7 @@ export function rowReader(shape: ReadShape, options: RowReaderOptions): OnlineRe
   const suffixBytes = Buffer.byteLength(options.project)
 
   async function readSome(keys: readonly Buffer[]): Promise<readonly OnlineRow[]> {
+    if (keys.length === 0) return []
     const encode = (indexes: readonly number[]) => encodeReads(keys, indexes, head, tail, suffixBytes)
     const routed = client.router.isSharded ? keys.map((key) => withSuffix(key, options.project)) : keys
     const rowCells = fields.length
@@ -44,17 +45,17 @@ export function rowReader(shape: ReadShape, options: RowReaderOptions): OnlineRe
     return replies as RowReply[]
   }
 
+  async function readAll(keys: readonly Buffer[]): Promise<readonly OnlineRow[]> {
+    const lists: (readonly OnlineRow[])[] = []
+    await inChunks(keys.length, keysPerChunk, CHUNKS_IN_FLIGHT, async (start, end) => {
+      lists[start / keysPerChunk] = await readSome(keys.slice(start, end))
+    })
+    return lists.flat()
+  }
+
   const keysPerChunk = Math.max(1, Math.floor(FIELDS_PER_CHUNK / fields.length))
   return {
-    async read(keys) {
-      if (keys.length === 0) return []
-      if (keys.length <= keysPerChunk) return readSome(keys)
-      const lists: (readonly OnlineRow[])[] = []
-      await inChunks(keys.length, keysPerChunk, CHUNKS_IN_FLIGHT, async (start, end) => {
-        lists[start / keysPerChunk] = await readSome(keys.slice(start, end))
-      })
-      return lists.flat()
-    },
+    read: (keys) => (keys.length <= keysPerChunk ? readSome(keys) : readAll(keys)),
   }
 }
 
