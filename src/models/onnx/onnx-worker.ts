@@ -92,8 +92,7 @@ export function onnxWorker(load: (name: string) => unknown): void {
 
   const runAll = async (runs: readonly WorkerRun[]) => {
     const buffers: ArrayBuffer[] = []
-    const results: WorkerResult[] = []
-    for (const one of runs) results.push(await run(one, buffers))
+    const results = await Promise.all(runs.map((one) => run(one, buffers)))
     say({ kind: 'done', results }, [...new Set(buffers)])
   }
 

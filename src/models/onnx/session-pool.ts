@@ -179,7 +179,7 @@ export class SessionPool {
   #handOutSoon(): void {
     if (this.#isHandingOut) return
     this.#isHandingOut = true
-    process.nextTick(() => {
+    setImmediate(() => {
       this.#isHandingOut = false
       this.#handOut()
     })
