@@ -54,7 +54,7 @@ export function checkShape(shape: unknown, tensor: string): readonly number[] {
   return shape as number[]
 }
 
-/** From JSON: flat or nested, in row-major order. @throws INVALID_VALUE */
+/** From JSON: flat or nested, in row-major order; flat numbers may come as a typed array. @throws INVALID_VALUE */
 export function tensorOfJson(
   type: TensorType,
   shape: readonly number[],
@@ -62,11 +62,15 @@ export function tensorOfJson(
   name: string,
 ): Tensor {
   const count = countOf(shape)
-  if (!Array.isArray(given)) throw wrong(name, 'data is no list')
+  if (!Array.isArray(given) && !(given instanceof Float64Array)) throw wrong(name, 'data is no list')
+  if (given instanceof Float64Array && given.length === count) {
+    if (type === 'float32') return { type, shape, data: new Float32Array(given) }
+    if (type === 'float64') return { type, shape, data: new Float64Array(given) }
+  }
   const data = tensorData(type, count)
   const read = READERS[type] ?? integerReader(type)
   let at = 0
-  const visit = (values: readonly unknown[], depth: number) => {
+  const visit = (values: Iterable<unknown>, depth: number) => {
     for (const value of values) {
       if (Array.isArray(value)) {
         if (depth >= shape.length)

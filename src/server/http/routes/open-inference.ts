@@ -21,7 +21,7 @@ import {
   wrong,
 } from '../../inference/tensor-datatype.js'
 import type { BodyReader } from '../body-reader.js'
-import { parseJsonBody } from '../json-body.js'
+import { parseInferBody } from '../number-lists.js'
 import { sendJson } from '../send-json.js'
 import { timeoutOf } from './predict.js'
 
@@ -122,7 +122,7 @@ function splitBody({ body, headers }: FastifyRequest): { head: unknown; tail: Bu
   const json = bytes.subarray(0, length)
   if (!isUtf8(json)) throw malformed('the body is not UTF-8')
   try {
-    return { head: parseJsonBody(json.toString('utf8')), tail: bytes.subarray(length) }
+    return { head: parseInferBody(json), tail: bytes.subarray(length) }
   } catch (error) {
     throw malformed(`the body is not JSON: ${(error as Error).message}`)
   }
