@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { readlinkSync } from 'node:fs'
-import { hostname } from 'node:os'
 import { feastError, isFeastError, messageOf } from '../core/errors.js'
 import type { Logger } from '../core/logger.js'
+import { isRunning, type ProcessIdentity, thisProcess } from '../core/process-identity.js'
 import type { CompanionObjects } from '../registry/companion-objects.js'
 
 export interface LeaseOptions {
@@ -29,13 +28,9 @@ export interface Lease {
   release(): Promise<void>
 }
 
-interface LeaseText {
+interface LeaseText extends ProcessIdentity {
   /** Random: whose lease it is. */
   readonly id: string
-  readonly host: string
-  readonly pid: number
-  /** Tells processes apart that had the same number one after the other. */
-  readonly instance: string
   /** Milliseconds since 1970. */
   readonly expiresAt: number
   readonly startedAt: string
@@ -116,9 +111,7 @@ export class MaterializationLeases {
     const now = Date.now()
     return JSON.stringify({
       ...mine,
-      host: HOST,
-      pid: process.pid,
-      instance: INSTANCE,
+      ...thisProcess(),
       expiresAt: now + ttlMs,
       startedAt: new Date(now).toISOString(),
     } satisfies LeaseText)
@@ -191,24 +184,10 @@ export class MaterializationLeases {
   }
 }
 
-const INSTANCE = randomUUID()
-
-/** Processes see each other by number only within one host and one process namespace. */
-const HOST = `${hostname()}${pidNamespace()}`
-
-function pidNamespace(): string {
-  try {
-    return ` ${readlinkSync('/proc/self/ns/pid')}`
-  } catch {
-    return ''
-  }
-}
-
 function isFree(lease: LeaseText, run: string | undefined): boolean {
   if (lease.expiresAt <= Date.now()) return true
   if (lease.held) return run !== undefined && lease.run === run
-  if (lease.host !== HOST) return false
-  return lease.pid === process.pid ? lease.instance !== INSTANCE : !isAlive(lease.pid)
+  return isRunning(lease) === false
 }
 
 /** What is not a lease was left half written by something else and holds nobody. */
@@ -221,18 +200,9 @@ function parseLease(text: Buffer): LeaseText | undefined {
   }
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
-
 function holderOf(lease: LeaseText | undefined): string {
   if (lease === undefined) return 'another process'
   const { run, held, pid, host, startedAt } = lease
-  const who = held ? `run ${run}, planned and not yet committed` : `process ${pid} on ${host.split(' ')[0]}`
+  const who = held ? `run ${run}, planned and not yet committed` : `process ${pid} on ${host}`
   return `${who}, since ${startedAt}`
 }

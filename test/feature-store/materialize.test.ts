@@ -513,9 +513,12 @@ describe('leases', () => {
     expect(typeof first).toBe('object')
     const file = join(b.path, 'registry.db.leases/a%2Fb%20c/v.json')
     const text = JSON.parse(readFileSync(file, 'utf8'))
-    writeFileSync(file, JSON.stringify({ ...text, pid: 2 ** 22 + 1 }))
-    const outcomes = await Promise.all(Array.from({ length: 8 }, () => leases.acquire('v')))
-    expect(outcomes.filter((outcome) => typeof outcome === 'object')).toHaveLength(1)
+    // The second one had the number that this process has now.
+    for (const dead of [{ pid: 2 ** 22 + 1 }, { startTime: '1' }]) {
+      writeFileSync(file, JSON.stringify({ ...text, ...dead }))
+      const outcomes = await Promise.all(Array.from({ length: 8 }, () => leases.acquire('v')))
+      expect(outcomes.filter((outcome) => typeof outcome === 'object')).toHaveLength(1)
+    }
   })
 
   it('of another machine holds until it has expired, whatever runs here under its number', async () => {
@@ -526,7 +529,7 @@ describe('leases', () => {
     const file = join(b.path, 'registry.db.leases/a%2Fb%20c/v.json')
     const text = JSON.parse(readFileSync(file, 'utf8'))
     await lease.release()
-    const elsewhere = { ...text, host: 'elsewhere', pid: 2 ** 22 + 1, instance: 'another' }
+    const elsewhere = { ...text, host: 'elsewhere', place: 'elsewhere', pid: 2 ** 22 + 1 }
     writeFileSync(file, JSON.stringify(elsewhere))
     expect(await leases.acquire('v')).toMatch('on elsewhere')
     writeFileSync(file, JSON.stringify({ ...elsewhere, expiresAt: Date.now() - 1 }))

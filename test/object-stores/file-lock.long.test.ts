@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from '@jest/globals'
-import { withFileLock } from '../../src/object-stores/file/file-lock.js'
 import { FileObjectStore } from '../../src/object-stores/file/file-object-store.js'
+import { withFileLock } from '../../src/object-stores/file-lock.js'
 import { FileRegistryStore } from '../../src/registry/file/file-registry-store.js'
 
 it('a registry that stays locked is reported with its holder after 15 s, and is untouched', async () => {

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSy
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
-import { withFileLock } from '../../src/object-stores/file/file-lock.js'
+import { withFileLock } from '../../src/object-stores/file-lock.js'
 
 let folder: string
 const path = () => join(folder, 'object')

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, describe, expect, it } from '@jest/globals'
-import { withFileLock } from '../../src/object-stores/file/file-lock.js'
 import { FileObjectStore } from '../../src/object-stores/file/file-object-store.js'
+import { withFileLock } from '../../src/object-stores/file-lock.js'
 import { objectStoreContract } from '../contract/object-store.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'feast-file-objects-'))

@@ -1,7 +1,8 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals'
+import { thisProcess } from '../../src/core/process-identity.js'
 import type { FeatureStore } from '../../src/feature-store/feature-store.js'
 import type { LocalTrigger } from '../../src/training/local/local-trigger.js'
 import { pipeline } from '../../src/training/pipeline.js'
@@ -143,6 +144,15 @@ describe('a run on this machine', () => {
     })
   })
 
+  it('one whose log cannot be written fails, and harms nothing else', async () => {
+    mkdirSync(join(bench.path, 'data/runs/logless/train/log.txt'), { recursive: true })
+    await startRun(parts, { startedBy: 'ann', pipeline: fraud(), runId: 'logless' })
+    expect(await finished('logless')).toMatchObject({
+      status: 'failed',
+      error: expect.stringContaining('EISDIR'),
+    })
+  })
+
   it('is stopped with its subprocess', async () => {
     writeFileSync(marker('.hang'), '')
     await startRun(parts, { startedBy: 'ann', pipeline: fraud(), runId: 'hanging' })
@@ -164,6 +174,9 @@ describe('a run on this machine', () => {
     await training()
     await parts.trigger.close()
     parts = await openParts(store, candidates)
+    // It was killed, and its number is another process's by now, as in a container that was started again.
+    const earlier = { ...thisProcess(), pid: process.ppid, startTime: '1' }
+    writeFileSync(join(bench.path, 'data/runs/interrupted/runner.json'), JSON.stringify(earlier))
     expect(await parts.trigger.describe('interrupted')).toMatchObject({ status: 'interrupted' })
     rmSync(marker('.hang'))
     await parts.trigger.retry(fraud(), 'interrupted')

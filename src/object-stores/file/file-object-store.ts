@@ -18,8 +18,8 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { feastError } from '../../core/errors.js'
+import { isLockFile, withFileLock } from '../file-lock.js'
 import type { ListedObject, ObjectStore, StoredObject } from '../object-store.js'
-import { isLockFile, withFileLock } from './file-lock.js'
 
 /** A file changed less than this ago may still be changing: Python Feast writes in place. */
 const SETTLE_MS = 10

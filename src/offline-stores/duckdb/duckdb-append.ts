@@ -1,14 +1,17 @@
 import { randomUUID } from 'node:crypto'
-import { link, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { hostname } from 'node:os'
+import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, extname, join, relative } from 'node:path'
 import type { ColumnBatch } from '../../core/cell.js'
 import { feastError } from '../../core/errors.js'
 import type { Field } from '../../core/field.js'
+import { withFileLock } from '../../object-stores/file-lock.js'
 import type { SqlColumn } from '../sql/sql-type.js'
 import type { SourceFiles } from './duckdb-files.js'
 import { quoteName, quoteText } from './duckdb-quote.js'
 import type { DuckDBSession } from './duckdb-session.js'
+
+/** How long writers of one file wait for each other: each writes all of it anew. */
+const LOCK_WAIT_MS = 60_000
 
 /** What an append needs to know about the target. */
 export interface AppendTarget {
@@ -20,7 +23,7 @@ export interface AppendTarget {
 /**
  * Adds rows to a source's files. A folder gets a new file; a single file is written anew beside itself, with the old
  * rows first, and swapped in. Readers see all of the rows or none. Columns are matched by name.
- * @throws SCHEMA_MISMATCH, SOURCE_NOT_READABLE
+ * @throws SCHEMA_MISMATCH, SOURCE_NOT_READABLE, OBJECT_LOCKED
  */
 export async function appendRows(
   target: AppendTarget,
@@ -105,7 +108,7 @@ async function rewriteFile(
   rows: string,
   session: DuckDBSession,
 ): Promise<{ readonly rows: number }> {
-  return underLock(`${files.path}.lock`, async () => {
+  const write = async (stillHeld: () => Promise<void>) => {
     const [count] = await session.numbers('SELECT count(*) FROM appended')
     const names = columns.map(({ ref }) => ref).join(', ')
     // Old CSV rows keep their text as it is written.
@@ -117,9 +120,13 @@ async function rewriteFile(
           ]
         : [`read_parquet(${quoteText(files.pattern)}, hive_partitioning = false)`, rows]
     const all = `SELECT ${names} FROM ${old}\nUNION ALL\n${added}`
-    await swapIn(files.path, (unfinished) => session.copy(all, [], unfinished, formatOf(files)))
+    await swapIn(files.path, async (unfinished) => {
+      await session.copy(all, [], unfinished, formatOf(files))
+      await stillHeld()
+    })
     return { rows: Number(count) }
-  })
+  }
+  return withFileLock(files.path, write, LOCK_WAIT_MS)
 }
 
 /** New files beside those that are there; with a partition column, in the folder of each row's UTC date. */
@@ -169,59 +176,4 @@ async function refuseBesidePartitions({ kind, path, source }: SourceFiles): Prom
 async function filesIn(folder: string): Promise<readonly string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
   return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
-}
-
-const LOCK_WAIT_MS = 60_000
-const LOCK_POLL_MS = 25
-
-/** One writer of a file at a time, whatever the process; a lock whose process is gone is taken over. */
-async function underLock<T>(path: string, work: () => Promise<T>): Promise<T> {
-  const deadline = Date.now() + LOCK_WAIT_MS
-  while (!(await takeLock(path))) {
-    if (Date.now() > deadline) {
-      throw feastError('OFFLINE_STORE_FAILED', { store: 'DuckDB', why: `${path} is held by another writer` })
-    }
-    await new Promise((wake) => setTimeout(wake, LOCK_POLL_MS))
-  }
-  try {
-    return await work()
-  } finally {
-    await rm(path, { force: true })
-  }
-}
-
-async function takeLock(path: string): Promise<boolean> {
-  try {
-    await writeFile(path, `${process.pid}@${hostname()}`, { flag: 'wx' })
-    return true
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    await removeAbandoned(path)
-    return false
-  }
-}
-
-async function removeAbandoned(path: string): Promise<void> {
-  const holder = await readFile(path, 'utf8').catch(() => '')
-  if (!isGone(holder)) return
-  // Moved aside before it is judged again: meanwhile it may have become somebody else's.
-  const aside = `${path}.${randomUUID()}`
-  const moved = await rename(path, aside).then(
-    () => true,
-    () => false,
-  )
-  if (!moved) return
-  if (!isGone(await readFile(aside, 'utf8'))) await link(aside, path).catch(() => undefined)
-  await rm(aside, { force: true })
-}
-
-function isGone(holder: string): boolean {
-  const [pid, host] = holder.split('@')
-  if (!pid || host !== hostname()) return false
-  try {
-    process.kill(Number(pid), 0)
-    return false
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH'
-  }
 }

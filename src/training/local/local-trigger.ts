@@ -1,8 +1,9 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { feastError, isFeastError, messageOf } from '../../core/errors.js'
 import type { Logger } from '../../core/logger.js'
+import { isRunning, type ProcessIdentity, thisProcess } from '../../core/process-identity.js'
 import type { ObjectStore } from '../../object-stores/object-store.js'
 import { runStateMachine } from '../asl/run-state-machine.js'
 import { type Json, StateError, type StateMachine } from '../asl/state-machine.js'
@@ -251,7 +252,7 @@ export class LocalTrigger implements TrainingTrigger {
     const uri = this.#path(runId, 'runner.json')
     const held = await objects.read(uri)
     if (held !== undefined && isAlive(held.bytes)) throw alreadyRunning(runId)
-    const mine = Buffer.from(JSON.stringify({ pid: process.pid, instance: INSTANCE }))
+    const mine = Buffer.from(JSON.stringify(thisProcess()))
     await objects.write(uri, mine, held?.version).catch((error) => {
       throw isFeastError(error, 'OBJECT_CONFLICT') ? alreadyRunning(runId) : error
     })
@@ -284,17 +285,9 @@ export class LocalTrigger implements TrainingTrigger {
 class Stopped extends Error {}
 class Interrupted extends Error {}
 
-const INSTANCE = randomUUID()
-
+/** One of another host, on a shared folder, is taken for alive. */
 function isAlive(runner: Buffer): boolean {
-  const { pid, instance } = JSON.parse(runner.toString()) as { pid: number; instance: string }
-  if (pid === process.pid) return instance === INSTANCE
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
+  return isRunning(JSON.parse(runner.toString()) as ProcessIdentity) !== false
 }
 
 function alreadyRunning(run: string): Error {

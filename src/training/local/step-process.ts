@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
-import { mkdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { finished } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { startTimeOf } from '../../core/process-identity.js'
 import { StateError } from '../asl/state-machine.js'
 
 export interface StepProcess {
@@ -36,6 +37,8 @@ export async function runStepProcess(step: StepProcess): Promise<void> {
   }
   await mkdir(dirname(step.logPath), { recursive: true })
   const log = createWriteStream(step.logPath)
+  // Found when the step has ended; until then a full disk is no reason for this process to end.
+  log.on('error', () => {})
   const [program, ...args] = step.command
   const child = spawn(program!, args, {
     cwd: step.folder,
@@ -60,7 +63,10 @@ export async function runStepProcess(step: StepProcess): Promise<void> {
   const kill = () => child.pid !== undefined && endGroup(child.pid)
   try {
     if (child.pid !== undefined) {
-      await step.onSpawn({ pid: child.pid, clock: await startClock(child.pid) })
+      await step.onSpawn({ pid: child.pid, clock: startTimeOf(child.pid) }).catch((error) => {
+        kill()
+        throw error
+      })
     }
     step.signal.addEventListener('abort', kill)
     if (step.signal.aborted) kill()
@@ -75,10 +81,10 @@ export async function runStepProcess(step: StepProcess): Promise<void> {
 
 /** Ends what a runner that died left at work, and waits until it is gone: what comes next writes to the same folders. */
 export async function endLeftover({ pid, clock }: ProcessMark): Promise<void> {
-  const isThere = async () => clock !== '' && (await startClock(pid)) === clock
-  if (!(await isThere())) return
+  const isThere = () => clock !== '' && startTimeOf(pid) === clock
+  if (!isThere()) return
   endGroup(pid)
-  for (const end = Date.now() + PATIENCE_MS + 1000; Date.now() < end && (await isThere()); ) await sleep(20)
+  for (const end = Date.now() + PATIENCE_MS + 1000; Date.now() < end && isThere(); ) await sleep(20)
 }
 
 function endGroup(pid: number): void {
@@ -91,14 +97,6 @@ function endGroup(pid: number): void {
   }
   send('SIGTERM')
   setTimeout(() => send('SIGKILL'), PATIENCE_MS).unref()
-}
-
-async function startClock(pid: number): Promise<string> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
-  // After the name in brackets, which may hold anything, comes the state; start time is field 22.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  // One that has ended and that nobody asked for its exit code does nothing any more.
-  return fields[0] === 'Z' ? '' : (fields[19] ?? '')
 }
 
 const TAIL_BYTES = 2000

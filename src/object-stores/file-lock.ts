@@ -1,38 +1,34 @@
 import { randomUUID } from 'node:crypto'
-import { link, readdir, readFile, readlink, stat, unlink, writeFile } from 'node:fs/promises'
-import { hostname } from 'node:os'
+import { link, readdir, readFile, stat, unlink, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { feastError } from '../../core/errors.js'
+import { feastError } from '../core/errors.js'
+import { isRunning, type ProcessIdentity, thisProcess } from '../core/process-identity.js'
 
-/** How long a writer waits for others; a write takes milliseconds. */
+/** How long a writer of an object waits for others; a write takes milliseconds. */
 const WAIT_MS = 15_000
 /** A lock whose owner's life cannot be seen from here (another host or container) counts as left behind after it. */
 const FOREIGN_STALE_MS = 60_000
 
-/** Who holds a lock. A process is known by its id and start time: ids come round again. */
-interface Owner {
+/** Who holds a lock. */
+interface Owner extends ProcessIdentity {
   readonly token: string
-  readonly pid: number
-  readonly startTime: string
-  /** Host, boot and process id namespace: where `pid` means this process. */
-  readonly place: string
-  readonly host: string
 }
 
 /**
  * Runs `work` while holding the lock file `<path>.lock`. The lock dies with its owner: one left by a process that
  * was killed is taken away by the next.
  * @param work gets a check that throws when the lock was lost meanwhile
- * @throws OBJECT_LOCKED naming the holder, after 15 s
+ * @throws OBJECT_LOCKED naming the holder, after `waitMs`, 15 s unless told
  */
 export async function withFileLock<T>(
   path: string,
   work: (stillHeld: () => Promise<void>) => Promise<T>,
+  waitMs = WAIT_MS,
 ): Promise<T> {
   const lock = `${path}.lock`
-  const me = await thisOwner()
-  await acquire(lock, me, path, Date.now() + WAIT_MS)
+  const me = { ...thisProcess(), token: randomUUID() }
+  await acquire(lock, me, path, Date.now() + waitMs)
   try {
     await removeLeftovers(path, me)
     return await work(async () => {
@@ -133,47 +129,10 @@ async function readOwner(file: string): Promise<Owner | undefined> {
 }
 
 async function isDead(owner: Owner, lock: string): Promise<boolean> {
-  const me = await thisOwner()
-  if (owner.place !== me.place) {
-    const found = await stat(lock).catch(unlessMissing)
-    return found !== undefined && Date.now() - found.mtimeMs > FOREIGN_STALE_MS
-  }
-  if (owner.startTime !== '') return (await startTimeOf(owner.pid)) !== owner.startTime
-  try {
-    process.kill(owner.pid, 0)
-    return false
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH'
-  }
-}
-
-let identity: Promise<Omit<Owner, 'token'>> | undefined
-
-async function thisOwner(): Promise<Owner> {
-  identity ??= (async () => ({
-    pid: process.pid,
-    startTime: await startTimeOf(process.pid),
-    place: (await Promise.all([hostname(), bootId(), pidNamespace()])).join(' '),
-    host: hostname(),
-  }))()
-  return { token: randomUUID(), ...(await identity) }
-}
-
-/** In clock ticks since boot; empty where the system has no /proc, or no such process. */
-async function startTimeOf(pid: number): Promise<string> {
-  const line = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '')
-  // The second field is the command in parentheses, which may hold anything.
-  const fields = line.slice(line.lastIndexOf(')') + 2).split(' ')
-  // A zombie is dead already; only its parent has not looked.
-  return fields[0] === 'Z' ? '' : (fields[19] ?? '')
-}
-
-async function bootId(): Promise<string> {
-  return (await readFile('/proc/sys/kernel/random/boot_id', 'latin1').catch(() => '')).trim()
-}
-
-async function pidNamespace(): Promise<string> {
-  return readlink('/proc/self/ns/pid').catch(() => '')
+  const runs = isRunning(owner)
+  if (runs !== undefined) return !runs
+  const found = await stat(lock).catch(unlessMissing)
+  return found !== undefined && Date.now() - found.mtimeMs > FOREIGN_STALE_MS
 }
 
 function locked(path: string, holder: Owner | undefined): Error {
