@@ -1,5 +1,8 @@
 import { availableParallelism } from 'node:os'
 
+// As src/models tells it; to a library, what Jest shows as the environment is none.
+process.env.ORT_DISABLE_TELEMETRY = '1'
+
 /** Unit, contract and property tests on the sources; `test/e2e` runs the built command. */
 export default {
   testEnvironment: 'node',

@@ -16,6 +16,7 @@ import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { freePort } from './free-port.js'
+import { until } from './until.js'
 
 /** Debian keeps the server's programs off the path. */
 const PROGRAMS = newestIn('/usr/lib/postgresql')
@@ -120,7 +121,7 @@ export class PostgresServer {
     }
     await this.query('ALTER SYSTEM SET ssl = on')
     await this.query('SELECT pg_reload_conf()')
-    while ((await this.query<{ ssl: string }>('SHOW ssl'))[0]!.ssl !== 'on') await sleep(20)
+    await until(async () => (await this.query<{ ssl: string }>('SHOW ssl'))[0]!.ssl === 'on', 'TLS')
   }
 
   /** As after a crash of the machine. */

@@ -2,11 +2,11 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, describe, expect, it } from '@jest/globals'
 import { FileObjectStore } from '../../src/object-stores/file/file-object-store.js'
 import { withFileLock } from '../../src/object-stores/file-lock.js'
 import { objectStoreContract } from '../contract/object-store.js'
+import { until } from '../until.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'feast-file-objects-'))
 let prefixes = 0
@@ -32,7 +32,7 @@ describe('a list of files', () => {
     let waiting: Promise<void> | undefined
     await withFileLock(`${at}a.json`, async () => {
       waiting = store.remove(`${at}a.json`)
-      while (readdirSync(at).length < 3) await sleep(1)
+      await until(() => readdirSync(at).length === 3, 'the wish to remove it')
       expect(await listed(at)).toEqual(['a.json'])
     })
     await waiting
@@ -50,8 +50,11 @@ describe('a list of files', () => {
       }
     })()
     const lists: (readonly string[])[] = []
-    while (lists.length < 50) lists.push(await listed(at))
-    done = true
+    try {
+      while (lists.length < 50) lists.push(await listed(at))
+    } finally {
+      done = true
+    }
     await others
     expect(new Set(lists.map((list) => list.join()))).toEqual(new Set(['7/a']))
   })

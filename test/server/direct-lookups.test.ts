@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import type { FastifyInstance } from 'fastify'
 import { silentLogger } from '../../src/core/logger.js'
 import type { AccessLine } from '../../src/server/server-log.js'
+import { until } from '../until.js'
 import { type Guarded, openGuarded } from './auth-fixture.js'
 import { type Fixture, openFixture, writeRows } from './fixture.js'
 import { encoded } from './grpc-fixture.js'
@@ -190,7 +191,7 @@ describe('a lookup that does not come to fastify', () => {
         socket.write(all.slice(at, at + pieceBytes))
         if (at % 50 === 0) await new Promise((later) => setImmediate(later))
       }
-      while (received.split(expected.body).length < 4) await new Promise((later) => setTimeout(later, 5))
+      await until(() => received.split(expected.body).length >= 4, 'three answers')
       expect(received.match(/HTTP\/1.1 200 OK/g)).toHaveLength(3)
       socket.destroy()
     }
@@ -203,8 +204,8 @@ describe('a lookup that does not come to fastify', () => {
       await new Promise((later) => setTimeout(later, 20))
       socket.destroy()
     }
-    await new Promise((later) => setTimeout(later, 50))
-    expect((await counted(plain.app)).get('feast_node_requests_in_flight')).toBe(0)
+    const inFlight = async () => (await counted(plain.app)).get('feast_node_requests_in_flight')
+    await until(async () => (await inFlight()) === 0, 'the end of both')
     expect((await ask(plain.app, DIRECT, { body: lookup() })).status).toBe(200)
   })
 })

@@ -10,6 +10,7 @@ import { deflateSync, gzipSync } from 'node:zlib'
 import * as grpc from '@grpc/grpc-js'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals'
 import { FrameReader, frameMessage, parseTimeout } from '../../src/codec/grpc-wire.js'
+import { until } from '../until.js'
 import { BytesClient, encoded, type GrpcFixture, openGrpcFixture } from './grpc-fixture.js'
 
 const INFO = '/feast.serving.ServingService/GetFeastServingInfo'
@@ -365,8 +366,7 @@ it('connections beyond the limit are closed at once, the others go on', async ()
   expect([await open(), await open(), await open()]).toEqual(['open', 'open', 'closed'])
   expect(await limited.metrics.text()).toContain('rejected_total{reason="connections"} 1\n')
   held[0]!.destroy()
-  let again = await open()
-  while (again === 'closed') again = await open()
+  await until(async () => (await open()) === 'open', 'room for another')
   for (const socket of held) socket.destroy()
   await limited.close()
 })
