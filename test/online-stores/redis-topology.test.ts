@@ -2,9 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, expect, it } from '@jest/globals'
 import { isFeastError, messageOf } from '../../src/core/errors.js'
 import { keySlot } from '../../src/online-stores/redis/key-slot.js'
-import type { Reply } from '../../src/online-stores/redis/resp.js'
+import type { RedisAddress } from '../../src/online-stores/redis/redis-connection.js'
+import { ClusterRouter } from '../../src/online-stores/redis/redis-router.js'
+import { encodeCommand, type Reply } from '../../src/online-stores/redis/resp.js'
 import { seededRandom } from '../compat/random.js'
 import { type RedisServer, type SentinelGroup, startCluster, startSentinels } from '../redis-server.js'
+import { TcpProxy } from '../tcp-proxy.js'
 import { until } from '../until.js'
 import { describeWithRedis, firstValues, hexOf, key, openRedis, row, STATS, T0 } from './redis-open.js'
 
@@ -12,6 +15,11 @@ const ids = Array.from({ length: 300 }, (_, id) => id)
 const redisKey = (id: number) => Buffer.concat([key(id), Buffer.from('demo')])
 const allRows = (value: number) => ids.map((id) => row(id, [id + value, 0], T0 + BigInt(value)))
 const allValues = (value: number) => ids.map((id) => hexOf(id + value))
+
+function addressOf(text: string): RedisAddress {
+  const [host, port] = text.split(':')
+  return { host: host!, port: Number(port) }
+}
 
 describeWithRedis('Redis Cluster', () => {
   let nodes: readonly RedisServer[] = []
@@ -77,6 +85,23 @@ describeWithRedis('Redis Cluster', () => {
     for (const node of nodes) expect(await node.call('DBSIZE')).toBe(0)
     await fresh.close()
     await store.close()
+  })
+
+  it('closes a connection that was on its way to a node without slots when the map came', async () => {
+    const port = Number(nodes[1]!.address.split(':')[1])
+    const proxy = await TcpProxy.to(port)
+    proxy.delayMs = 100
+    const clients = async () =>
+      Number(/connected_clients:(\d+)/.exec(String(await nodes[1]!.call('INFO', 'clients')))![1])
+    const before = await clients()
+    const [seed, newcomer] = [nodes[0]!, proxy].map(({ address }) => addressOf(address))
+    const router = new ClusterRouter([seed!], { db: 0, connectTimeoutMs: 1000, masterOnly: false })
+    const asked = router.node(newcomer!, 'read').request(() => encodeCommand(['PING']), 1, Date.now() + 2000)
+    await router.masters()
+    await asked
+    router.close()
+    await until(async () => (await clients()) === before)
+    proxy.close()
   })
 
   it('expires and writes blindly there too', async () => {

@@ -24,8 +24,9 @@ export class RedisLink {
     this.#open = open
   }
 
-  get isOpen(): boolean {
-    return this.#connection?.isOpen === true
+  /** It has no connection, nor will it have one soon. */
+  get isIdle(): boolean {
+    return this.#opening === undefined && this.#connection?.isOpen !== true
   }
 
   /**

@@ -214,7 +214,7 @@ export class ClusterRouter implements RedisRouter {
   #forgetGone(): void {
     const used = new Set(this.#slotLinks)
     for (const [node, links] of this.#links) {
-      if (!used.has(links) && !links.read.isOpen && !links.write.isOpen) this.#links.delete(node)
+      if (!used.has(links) && links.read.isIdle && links.write.isIdle) this.#links.delete(node)
     }
   }
 
