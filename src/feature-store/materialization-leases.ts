@@ -90,7 +90,7 @@ export class MaterializationLeases {
   async giveUp(view: string, run: string): Promise<void> {
     const { objects } = this.#options
     const found = await objects.read(this.#name(view))
-    if (found && parseLease(found.bytes)?.run === run) await objects.remove(this.#name(view))
+    if (found && parseLease(found.bytes)?.run === run) await this.#remove(this.#name(view), found.version)
   }
 
   #name(view: string): string {
@@ -105,6 +105,13 @@ export class MaterializationLeases {
       if (isFeastError(error, 'OBJECT_CONFLICT')) return undefined
       throw error
     }
+  }
+
+  /** Nothing if it is somebody else's by now: it may have expired unnoticed. */
+  async #remove(name: string, version: string): Promise<void> {
+    await this.#options.objects.remove(name, version).catch((error) => {
+      if (!isFeastError(error, 'OBJECT_CONFLICT')) throw error
+    })
   }
 
   #text(mine: Pick<LeaseText, 'id' | 'run' | 'held'>, ttlMs = this.#ttlMs): string {
@@ -135,7 +142,7 @@ export class MaterializationLeases {
     },
     firstVersion: string,
   ): Lease {
-    const { objects, logger } = this.#options
+    const { logger } = this.#options
     const lost = new AbortController()
     let version = firstVersion
     let isHandedOver = false
@@ -173,7 +180,7 @@ export class MaterializationLeases {
         clearInterval(timer)
         await beating
         if (lost.signal.aborted || isHandedOver) return
-        await objects.remove(name).catch((error) => {
+        await this.#remove(name, version).catch((error) => {
           logger.warn(
             { view, error: messageOf(error) },
             'the lease of a materialization could not be removed; it expires',

@@ -41,10 +41,14 @@ export async function teardown(parts: StoreParts): Promise<void> {
   const after = await updateRegistry(parts, (current) =>
     removals(current, parts.project, onlineStore, tables),
   ).catch(ifGone)
-  if (after === undefined || after.records.every(({ kind }) => kind === 'infra')) {
-    await (await parts.registryStore()).destroy()
-    cache.forget()
-  }
+  if (after === undefined || after.records.some(({ kind }) => kind !== 'infra')) return
+  await (await parts.registryStore()).destroy(after.version).catch(ifTaken)
+  cache.forget()
+}
+
+/** Another project came into it meanwhile. */
+function ifTaken(error: unknown): void {
+  if (!isFeastError(error, 'REGISTRY_CONFLICT')) throw error
 }
 
 function ifGone(error: unknown): undefined {

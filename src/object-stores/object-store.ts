@@ -11,8 +11,12 @@ export interface ObjectStore {
    * @throws OBJECT_CONFLICT when the object is no longer at `ifVersion`, OBJECT_LOCKED
    */
   write(uri: string, bytes: Uint8Array, ifVersion: string | undefined): Promise<string>
-  /** Missing is fine. */
-  remove(uri: string): Promise<void>
+  /**
+   * Missing is fine.
+   * @param ifVersion nothing is removed but this; S3 looks at it right before, as it cannot do both in one
+   * @throws OBJECT_CONFLICT when the object is at another version, OBJECT_LOCKED
+   */
+  remove(uri: string, ifVersion?: string): Promise<void>
   /** All objects whose URI starts with `prefix`, in the order of their URIs; none when there are none. */
   list(prefix: string): AsyncIterable<ListedObject>
   /** Copies an object to a local file, in bounded memory. @throws OBJECT_NOT_FOUND */

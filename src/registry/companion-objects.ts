@@ -11,7 +11,7 @@ export function objectsBelow(objects: ObjectStore, prefix: string): CompanionObj
   return {
     read: (name) => objects.read(prefix + name),
     write: (name, bytes, ifVersion) => objects.write(prefix + name, bytes, ifVersion),
-    remove: (name) => objects.remove(prefix + name),
+    remove: (name, ifVersion) => objects.remove(prefix + name, ifVersion),
     async *list(start) {
       for await (const object of objects.list(prefix + start)) {
         yield { ...object, uri: object.uri.slice(prefix.length) }

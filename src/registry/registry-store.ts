@@ -19,8 +19,8 @@ export interface RegistryStore {
    * @throws REGISTRY_CONFLICT if the registry is no longer at `ifVersion`
    */
   write(changes: readonly RegistryChange[], ifVersion: string | undefined): Promise<string>
-  /** Removes the registry itself; missing is fine. */
-  destroy(): Promise<void>
+  /** Removes the registry itself; missing is fine. @throws REGISTRY_CONFLICT if it is no longer at `ifVersion` */
+  destroy(ifVersion: string): Promise<void>
   close(): Promise<void>
 }
 

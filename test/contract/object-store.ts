@@ -129,6 +129,16 @@ export function objectStoreContract(name: string, fixture: ObjectStoreFixture): 
       expect(await listed(`${at}r`)).toEqual([`${at}r2/a`])
     })
 
+    it('removes what is still at a version', async () => {
+      const version = await store.write(`${at}a`, Buffer.from('1'), undefined)
+      const now = await other.write(`${at}a`, Buffer.from('2'), version)
+      await expect(store.remove(`${at}a`, version)).rejects.toEqual(conflict)
+      expect(await text(`${at}a`)).toBe('2')
+      await store.remove(`${at}a`, now)
+      expect(await text(`${at}a`)).toBeUndefined()
+      await store.remove(`${at}a`, now)
+    })
+
     it.each([0, 5, (17 << 20) + 3])('copies a file of %d bytes there and back', async (size) => {
       const bytes = Buffer.alloc(size)
       for (let i = 0; i < size; i += 997) bytes[i] = (i * 31) & 255

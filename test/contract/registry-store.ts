@@ -139,17 +139,25 @@ export function registryStoreContract(name: string, fixture: RegistryStoreFixtur
       const second = await store.write(put(entityRecord('b')), first)
       expect([await other.changedSince(first), await store.changedSince(first)]).toEqual([true, true])
       expect([await other.changedSince(second), await store.changedSince(second)]).toEqual([false, false])
-      await store.destroy()
+      await store.destroy(second)
       expect(await other.changedSince(second)).toBe(true)
     })
 
     it('destroys itself, twice is fine, and can be made anew', async () => {
-      await store.write(put(entityRecord('a')), undefined)
-      await store.destroy()
-      await store.destroy()
+      const version = await store.write(put(entityRecord('a')), undefined)
+      await store.destroy(version)
+      await store.destroy(version)
       await expect(store.read()).rejects.toMatchObject({ code: 'REGISTRY_NOT_FOUND' })
       await store.write(put(entityRecord('b')), undefined)
       expect(await names()).toEqual(['b'])
+    })
+
+    it('does not destroy what somebody else wrote since', async () => {
+      const version = await store.write(put(entityRecord('a')), undefined)
+      const other = await fixture.again()
+      await other.write(put(entityRecord('b')), version)
+      await expect(store.destroy(version)).rejects.toMatchObject({ code: 'REGISTRY_CONFLICT' })
+      expect(await names()).toEqual(['a', 'b'])
     })
   })
 }

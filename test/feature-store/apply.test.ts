@@ -6,6 +6,7 @@ import { encodeRegistryFile } from '../../src/codec/registry-file.js'
 import type { RecordKind } from '../../src/core/definition.js'
 import { feastError } from '../../src/core/errors.js'
 import type { FeatureStore } from '../../src/feature-store/feature-store.js'
+import { openFeatureStore } from '../../src/feature-store/open.js'
 import {
   entity,
   Float64,
@@ -626,13 +627,30 @@ describe('teardown and delete', () => {
     const b = bench()
     const store = await b.open()
     await store.apply(repoOf(driver, stats))
-    const { openFeatureStore } = await import('../../src/feature-store/open.js')
     const other = openFeatureStore({ ...store.config, project: 'second' })
     await other.apply(repoOf(driver, stats))
     await store.teardown()
     const registry = await other.refreshRegistry()
     expect(registry.projects).toEqual(['second'])
     expect(registry.storedViews('second')).toHaveLength(1)
+    await other.close()
+  })
+
+  it('leaves the registry to a project that comes into it at the last moment', async () => {
+    const b = bench()
+    const store = await b.open()
+    await store.apply(repoOf(driver, stats))
+    const other = openFeatureStore({ ...store.config, project: 'second' })
+    const { destroy } = FileRegistryStore.prototype
+    jest.spyOn(FileRegistryStore.prototype, 'destroy').mockImplementation(async function (
+      this: FileRegistryStore,
+      version,
+    ) {
+      await other.apply(repoOf(driver))
+      return destroy.call(this, version)
+    })
+    await store.teardown()
+    expect((await other.refreshRegistry()).projects).toEqual(['second'])
     await other.close()
   })
 

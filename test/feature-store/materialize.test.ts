@@ -536,6 +536,18 @@ describe('leases', () => {
     expect(typeof (await leases.acquire('v'))).toBe('object')
   })
 
+  it('that somebody else took unnoticed is not given back for them', async () => {
+    const b = bench()
+    const leases = await leasesIn(b, 60_000)
+    const lease = await leases.acquire('v')
+    if (typeof lease !== 'object') throw new Error(lease)
+    const file = join(b.path, 'registry.db.leases/a%2Fb%20c/v.json')
+    const others = readFileSync(file, 'utf8').replace(/"id":"[^"]*"/, '"id":"another"')
+    writeFileSync(file, others)
+    await lease.release()
+    expect(readFileSync(file, 'utf8')).toBe(others)
+  })
+
   it('is kept alive while its holder works, and lost when somebody else takes it', async () => {
     const b = bench()
     const leases = await leasesIn(b, 1500)

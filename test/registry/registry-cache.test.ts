@@ -36,7 +36,7 @@ beforeEach(() => {
     },
     changedSince: (version) => files.changedSince(version),
     write: (changes, ifVersion) => files.write(changes, ifVersion),
-    destroy: () => files.destroy(),
+    destroy: (ifVersion) => files.destroy(ifVersion),
     close: () => files.close(),
   }
 })

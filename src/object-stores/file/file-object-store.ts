@@ -63,10 +63,12 @@ export class FileObjectStore implements ObjectStore {
     })
   }
 
-  async remove(uri: string): Promise<void> {
+  async remove(uri: string, ifVersion?: string): Promise<void> {
     const path = await targetOf(pathOf(uri))
     if (!(await statOrNothing(path))) return
     await withFileLock(path, async () => {
+      const now = ifVersion && (await this.#read(path))?.version
+      if (now !== ifVersion && now !== undefined) throw feastError('OBJECT_CONFLICT', { uri: path })
       await unlink(path).catch(unlessMissing)
       await syncDirectory(dirname(path))
     })

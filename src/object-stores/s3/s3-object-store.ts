@@ -96,8 +96,12 @@ export class S3ObjectStore implements ObjectStore {
     })
   }
 
-  remove(uri: string): Promise<void> {
-    return this.#at(uri, (place) => this.#remove(place.bucket, place.key))
+  remove(uri: string, ifVersion?: string): Promise<void> {
+    return this.#at(uri, async (place) => {
+      const now = ifVersion && (await headOf(this.#client, place))?.version
+      if (now !== ifVersion && now !== undefined) throw feastError('OBJECT_CONFLICT', { uri })
+      await this.#remove(place.bucket, place.key)
+    })
   }
 
   async *list(prefix: string): AsyncGenerator<ListedObject> {

@@ -58,10 +58,10 @@ export class FileRegistryStore implements RegistryStore {
     }
   }
 
-  async destroy(): Promise<void> {
+  async destroy(ifVersion: string): Promise<void> {
     this.#last = undefined
     try {
-      await this.#objects.remove(this.location)
+      await this.#objects.remove(this.location, ifVersion)
     } catch (error) {
       throw this.#writeError(error)
     }

@@ -38,9 +38,13 @@ export function companionRows(database: RegistryDatabase): CompanionObjects {
         return versionOf({ content: bytes })
       }),
 
-    remove: (name) =>
+    remove: (name, ifVersion) =>
       database.write(tables, new Set(), async (transaction) => {
         if (!(await hasTable(transaction))) return
+        const [row] = ifVersion
+          ? await transaction.query(`SELECT content FROM ${COMPANIONS_TABLE} WHERE name = ?`, [name])
+          : []
+        if (row && versionOf(row) !== ifVersion) throw feastError('OBJECT_CONFLICT', { uri: name })
         await transaction.query(`DELETE FROM ${COMPANIONS_TABLE} WHERE name = ?`, [name])
       }),
 

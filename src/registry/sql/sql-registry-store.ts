@@ -79,11 +79,16 @@ export class SqlRegistryStore implements RegistryStore {
     })
   }
 
-  async destroy(): Promise<void> {
+  async destroy(ifVersion: string): Promise<void> {
     const { database } = this.#options
     this.#reading = database
     await database.write(TABLES, new Set(TABLES), async (transaction) => {
-      for (const table of await transaction.tables(TABLES)) await transaction.query(`DELETE FROM ${table}`)
+      const tables = await transaction.tables(TABLES)
+      const version = await versionOf(transaction, tables)
+      if (version !== undefined && version !== ifVersion) {
+        throw feastError('REGISTRY_CONFLICT', { path: this.location })
+      }
+      for (const table of tables) await transaction.query(`DELETE FROM ${table}`)
     })
   }
 
