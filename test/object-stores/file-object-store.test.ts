@@ -38,6 +38,20 @@ describe('a list of files', () => {
     await waiting
   })
 
+  it.each([
+    ['with two slashes', (at: string) => `${at}//x/`],
+    ['with dots', (at: string) => `${at}/./y/../x/`],
+    ['as a URI', (at: string) => `file://${at}/with space/x/`],
+    ['as a URI, encoded', (at: string) => `file://${at}/with%20space/x/`],
+  ])('knows a folder written %s', async (_how, prefixOf) => {
+    const prefix = prefixOf(freshFolder())
+    const name = 'dt=1/a b?#.json'
+    const uri = prefix + (prefix.startsWith('file:') ? 'dt=1/a%20b%3F%23.json' : name)
+    await store.write(uri, Buffer.from('1'), undefined)
+    expect(await listed(prefix)).toEqual([uri.slice(prefix.length)])
+    expect(await listed(prefix.slice(0, -2))).toEqual([uri.slice(prefix.length - 2)])
+  })
+
   it('has all that stays while folders beside it go', async () => {
     const at = `${freshFolder()}/`
     for (let i = 0; i < 20; i++) await mkdir(`${at}${i}`, { recursive: true })

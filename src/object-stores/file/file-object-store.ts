@@ -14,9 +14,9 @@ import {
   stat,
   unlink,
 } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, normalize, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { fileURLToPath } from 'node:url'
 import { feastError } from '../../core/errors.js'
 import { isLockFile, withFileLock } from '../file-lock.js'
 import type { ListedObject, ObjectStore, StoredObject } from '../object-store.js'
@@ -75,14 +75,15 @@ export class FileObjectStore implements ObjectStore {
   }
 
   async *list(prefix: string): AsyncGenerator<ListedObject> {
-    const start = pathOf(prefix)
+    const start = normalize(pathOf(prefix))
     const folder = start.endsWith('/') ? start : dirname(start)
     const paths: string[] = []
     for await (const path of filesBelow(folder)) if (path.startsWith(start)) paths.push(path)
     for (const path of paths.sort()) {
       const found = await stat(path).catch(unlessMissing)
       if (!found) continue
-      const uri = prefix.startsWith('file:') ? pathToFileURL(path).href : path
+      const rest = path.slice(start.length)
+      const uri = prefix + (prefix.startsWith('file:') ? encodedPath(rest) : rest)
       yield { uri, bytes: found.size, modifiedAt: found.mtimeMs }
     }
   }
@@ -162,6 +163,10 @@ function isOurOwn(name: string): boolean {
 /** `file:` URIs and plain paths. */
 function pathOf(uri: string): string {
   return uri.startsWith('file:') ? fileURLToPath(uri) : uri
+}
+
+function encodedPath(path: string): string {
+  return encodeURI(path).replace(/[?#]/g, encodeURIComponent)
 }
 
 /** Behind a symbolic link the file itself is replaced, not the link; also where that file is still to be made. */
