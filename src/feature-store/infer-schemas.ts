@@ -170,7 +170,7 @@ function inferredKey(
   return [field(entity.joinKey, column.type)]
 }
 
-/** All columns but times, join keys and names that begin or end with `__`. */
+/** All columns but times, join keys and names that begin with `__`; Feast means those that end so too, and takes them. */
 function inferredFeatures(
   view: StoredView,
   joinKeys: ReadonlySet<string>,
@@ -184,7 +184,7 @@ function inferredFeatures(
   const features: Field[] = []
   for (const { name, type } of columns) {
     const feature = source.fieldMapping[name] ?? name
-    if (times.includes(name) || joinKeys.has(feature) || /^__|__$/.test(name)) continue
+    if (times.includes(name) || joinKeys.has(feature) || name.startsWith('__')) continue
     if (type.valueType === 'INVALID') {
       notes.warnings.push(
         `Feature view "${view.name}": column "${name}" of data source "${source.name}" has no Feast type and was left out; declare it in the schema to use it.`,

@@ -105,10 +105,7 @@ export function createOnlineServing(options: OnlineServingOptions): OnlineServin
       }
     },
     async readMatrix({ featureService, inputs, entities, overrides = {} }) {
-      const plan = plans.plan(
-        shapeOf({ featureService, fullFeatureNames: true }),
-        await options.registry(),
-      )
+      const plan = plans.plan(shapeOf({ featureService, fullFeatureNames: true }), await options.registry())
       refuseTooMuch(options, entities)
       const answer = await answerOnline(plan, entities, answerOptions)
       return {

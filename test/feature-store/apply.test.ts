@@ -312,7 +312,7 @@ describe('inference', () => {
     const b = bench()
     await b.parquet(
       'data/raw.parquet',
-      `SELECT 'a' AS user_id, 1::INTEGER AS n, 2.5::DOUBLE AS raw_amount, 'x' AS "__internal",
+      `SELECT 'a' AS user_id, 1::INTEGER AS n, 2.5::DOUBLE AS raw_amount, 'x' AS "__internal", 7::BIGINT AS "n__",
          TIMESTAMP '2026-01-01' AS ts, TIMESTAMP '2026-01-02' AS made`,
     )
     const user = entity({ name: 'user', joinKey: 'user_id' })
@@ -329,7 +329,7 @@ describe('inference', () => {
     expect(done.inferred).toEqual([
       'Data source "raw": timestampField "ts"',
       'Feature view "users": join key user_id: String',
-      'Feature view "users": n: Int32, amount: Float64',
+      'Feature view "users": n: Int32, amount: Float64, n__: Int64',
     ])
     const view = (await store.registry()).view('demo', 'users')
     expect(view).toMatchObject({
@@ -339,6 +339,7 @@ describe('inference', () => {
     expect(view.features).toMatchObject([
       { name: 'n', type: Int32 },
       { name: 'amount', type: Float64 },
+      { name: 'n__', type: Int64 },
     ])
     expect(
       (await store.apply(repoOf(user, featureView({ name: 'users', entities: [user], source: raw }))))
