@@ -5,6 +5,7 @@ import type { Field } from '../core/field.js'
 import type { QueryCost, StagedFile } from '../offline-stores/offline-store.js'
 import type { CompanionObjects } from '../registry/companion-objects.js'
 import type { RunViewStatus } from './feature-store.js'
+import { namePart } from './name-part.js'
 
 /** A materialization: one command, or the plan, loads and commit that share an id. Times are ISO 8601 in UTC. */
 export interface RunRecord {
@@ -118,7 +119,7 @@ export class MaterializationJournal {
     private readonly objects: CompanionObjects,
     project: string,
   ) {
-    this.#root = `runs/${encodeURIComponent(project)}/`
+    this.#root = `runs/${namePart(project)}/`
   }
 
   async begin(record: RunRecord): Promise<void> {
@@ -327,7 +328,7 @@ export class MaterializationJournal {
   }
 
   #viewName(id: string, view: string): string {
-    return `${this.#stepsOf(id)}${encodeURIComponent(view)}=`
+    return `${this.#stepsOf(id)}${namePart(view)}=`
   }
 
   async #listed(prefix: string): Promise<readonly string[]> {

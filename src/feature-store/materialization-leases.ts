@@ -3,6 +3,7 @@ import { feastError, isFeastError, messageOf } from '../core/errors.js'
 import type { Logger } from '../core/logger.js'
 import { isRunning, type ProcessIdentity, thisProcess } from '../core/process-identity.js'
 import type { CompanionObjects } from '../registry/companion-objects.js'
+import { namePart } from './name-part.js'
 
 export interface LeaseOptions {
   /** Leases are those whose names start with `leases/`. */
@@ -94,7 +95,7 @@ export class MaterializationLeases {
   }
 
   #name(view: string): string {
-    return `leases/${encodeURIComponent(this.#options.project)}/${encodeURIComponent(view)}.json`
+    return `leases/${namePart(this.#options.project)}/${namePart(view)}.json`
   }
 
   /** @returns the new version; undefined if somebody else was first */

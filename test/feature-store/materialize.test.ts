@@ -334,6 +334,21 @@ describe('materialize', () => {
     expect(readdirSync(join(b.path, 'data/registry.db.leases/demo'))).toEqual([])
   })
 
+  it.each(['статистика_водителей_за_последний_час_и_день', '漢'.repeat(50), 'a"b\'c.d/é =%20'])(
+    'takes a view whatever its name: %s',
+    async (name) => {
+      const { store } = await prepared([{ k: 1, t: T, v: 7 }])
+      await store.apply(repoOf(key, featureView({ name, entities: [key], schema: { v: Int64 }, source })))
+      const request = { mode: 'range', start: 0n, end: NOON, views: [name] } as const
+      expect((await store.materialize(request)).views).toMatchObject([{ outcome: 'done', rows: 1 }])
+      const { run } = await store.planMaterialization(request)
+      expect((await store.materializationStatus(run)).views).toMatchObject([{ view: name, state: 'loading' }])
+      expect(await store.loadMaterialization({ run })).toMatchObject({ rows: 1, failures: [] })
+      expect((await store.commitMaterialization({ run })).views).toMatchObject([{ view: name, rows: 1 }])
+      expect((await online(store, [`${name}:v`], { k: [1] })).v).toEqual([7n])
+    },
+  )
+
   it('stops when it is told to, recording nothing; the next run does it all', async () => {
     const b = bench()
     await b.parquet(
