@@ -583,5 +583,6 @@ describe('leases', () => {
     expect(warnings).toContain('the lease of a materialization was lost; stopping it')
     await lease.release()
     expect(existsSync(file)).toBe(true)
+    if (typeof taken === 'object') await taken.release()
   })
 })
