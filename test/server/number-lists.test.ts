@@ -3,20 +3,12 @@ import fc from 'fast-check'
 import { parseJsonBody } from '../../src/server/http/json-body.js'
 import { parseInferBody } from '../../src/server/http/number-lists.js'
 
-/** With typed arrays as the lists that they stand for. */
 function read(text: string): unknown {
   try {
-    return plain(parseInferBody(Buffer.from(text)))
+    return parseInferBody(Buffer.from(text))
   } catch (error) {
     return error
   }
-}
-
-function plain(value: unknown): unknown {
-  if (value instanceof Float64Array) return [...value]
-  if (Array.isArray(value)) return value.map(plain)
-  if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, plain(member)]))
 }
 
 function readPlainly(text: string): unknown {
@@ -27,11 +19,6 @@ function readPlainly(text: string): unknown {
   }
 }
 
-const dataOf = (text: string): unknown => {
-  const { inputs } = parseInferBody(Buffer.from(text)) as { inputs: { data: unknown }[] }
-  return inputs[0]!.data
-}
-
 const NUMBERS = [
   '0 -0 1 -1 7.5 0.1 -0.25 123456789012345 0.000000000000001 1e5 1E-7 -2.5e+3 1e999 5e-324 1.7976931348623157e308',
   '0.10000000149011612 3.4028234663852886e+38 9007199254740993.5 0.30000000000000004 12345678.901234567',
@@ -40,9 +27,9 @@ const NUMBERS = [
 describe('numbers of a tensor', () => {
   it('are read to the last bit', () => {
     for (const number of NUMBERS) {
-      const data = dataOf(`{"inputs":[{"data":[${number} , ${number}]}]}`)
-      expect(data).toBeInstanceOf(Float64Array)
-      expect([...(data as Float64Array)]).toEqual([Number(number), Number(number)])
+      expect(read(`{"inputs":[{"data":[${number} , ${number}]}]}`)).toEqual({
+        inputs: [{ data: [Number(number), Number(number)] }],
+      })
     }
     const number = fc.oneof(
       fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => JSON.stringify(value)),

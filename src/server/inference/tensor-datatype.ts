@@ -3,6 +3,7 @@ import {
   countOf,
   elementBytes,
   type Tensor,
+  type TensorData,
   type TensorType,
   tensorData,
   typedArrayOver,
@@ -54,7 +55,7 @@ export function checkShape(shape: unknown, tensor: string): readonly number[] {
   return shape as number[]
 }
 
-/** From JSON: flat or nested, in row-major order; flat numbers may come as a typed array. @throws INVALID_VALUE */
+/** From JSON: flat or nested, in row-major order. @throws INVALID_VALUE */
 export function tensorOfJson(
   type: TensorType,
   shape: readonly number[],
@@ -62,15 +63,12 @@ export function tensorOfJson(
   name: string,
 ): Tensor {
   const count = countOf(shape)
-  if (!Array.isArray(given) && !(given instanceof Float64Array)) throw wrong(name, 'data is no list')
-  if (given instanceof Float64Array && given.length === count) {
-    if (type === 'float32') return { type, shape, data: new Float32Array(given) }
-    if (type === 'float64') return { type, shape, data: new Float64Array(given) }
-  }
+  if (!Array.isArray(given)) throw wrong(name, 'data is no list')
   const data = tensorData(type, count)
+  if (given.length === count && copyFloats(given, data)) return { type, shape, data }
   const read = READERS[type] ?? integerReader(type)
   let at = 0
-  const visit = (values: Iterable<unknown>, depth: number) => {
+  const visit = (values: readonly unknown[], depth: number) => {
     for (const value of values) {
       if (Array.isArray(value)) {
         if (depth >= shape.length)
@@ -87,6 +85,17 @@ export function tensorOfJson(
   visit(given, 1)
   if (at !== count) throw wrong(name, `shape [${shape.join(', ')}] needs ${count} values, and data has ${at}`)
   return { type, shape, data }
+}
+
+/** What most tensors are, in a fifth of the time. @returns false where there is anything but numbers, or none are wanted */
+function copyFloats(given: readonly unknown[], data: TensorData): boolean {
+  if (!(data instanceof Float32Array || data instanceof Float64Array)) return false
+  for (let i = 0; i < data.length; i++) {
+    const value = given[i]
+    if (typeof value !== 'number') return false
+    data[i] = value
+  }
+  return true
 }
 
 type Element = number | bigint | string
