@@ -40,7 +40,7 @@ export function challengeOf(error: unknown, authorization: string | undefined): 
 }
 
 /** Who asks. @throws when the route takes requests of nobody, which it then must not answer */
-export function callerOf({ caller }: FastifyRequest): Caller {
+export function callerOf({ caller }: Pick<FastifyRequest, 'caller'>): Caller {
   if (caller === undefined) throw new Error('the request has no caller')
   return caller
 }

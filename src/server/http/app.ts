@@ -24,9 +24,9 @@ import type { ServerLog } from '../server-log.js'
 import type { RequestTracer } from '../tracing.js'
 import { BODY_PARSERS, type BodyParser, parseBody } from './body-parsers.js'
 import { BodyReader } from './body-reader.js'
-import { directLookups } from './direct-lookups.js'
+import { DirectRoutes } from './direct-routes.js'
 import { detailBody } from './error-reply.js'
-import { type Asked, commonHeaders, countError, errorAnswer, noteAnswer } from './http-exchange.js'
+import { askedOf, commonHeaders, errorAnswer, noteAnswer, pathOf } from './http-exchange.js'
 import type { MaterializeJobs } from './materialize-jobs.js'
 import { healthRoutes } from './routes/health.js'
 import { materializeRoutes } from './routes/materialize.js'
@@ -86,11 +86,11 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const { admission } = options
   const watch = connectionWatch(options)
   const bodies = bodyReader(options)
-  const direct = directLookups({ ...options, watch, bodies })
+  const direct = new DirectRoutes({ ...options, watch, bodies })
   const app = fastify({
     serverFactory: (handle) =>
       openServer(options, (request, response) => {
-        if (!direct(request, response)) handle(request, response)
+        if (!direct.take(request, response)) handle(request, response)
       }),
     logger: false,
     exposeHeadRoutes: false,
@@ -111,13 +111,13 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   if (options.access !== undefined) requireCallers(app, options.access)
   await app.register(async (bounded) => {
     boundInFlight(bounded, admission)
-    await bounded.register(onlineFeaturesRoutes, options)
+    await bounded.register(onlineFeaturesRoutes, { ...options, direct })
     await bounded.register(writeRoutes, options)
   })
   await app.register(materializeRoutes, options)
   await app.register(healthRoutes, options)
   await app.register(metricsRoutes, options)
-  if (options.models !== undefined) await routeModels(app, options, options.models, bodies)
+  if (options.models !== undefined) await routeModels(app, { ...options, bodies, direct }, options.models)
   const withTraining = existsSync(join(options.store.config.repoPath, 'pipelines'))
   if (withTraining) {
     const { trainingRoutes } = await import('./routes/training.js')
@@ -130,9 +130,8 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
 /** Nobody pays for loading these who serves no models. */
 async function routeModels(
   app: FastifyInstance,
-  options: AppOptions,
+  options: AppOptions & { readonly bodies: BodyReader; readonly direct: DirectRoutes },
   models: Models,
-  bodies: BodyReader,
 ): Promise<void> {
   const [{ modelRoutes }, { predictRoutes }, { openInferenceRoutes }] = await Promise.all([
     import('./routes/models.js'),
@@ -144,13 +143,7 @@ async function routeModels(
     bound(bounded)
     await bounded.register(predictRoutes, { ...options, models })
   })
-  await app.register(openInferenceRoutes, {
-    ...options,
-    models,
-    bodies,
-    bound,
-    countError: (error, request, status) => countError(options, error, askedOf(request), status),
-  })
+  await app.register(openInferenceRoutes, { ...options, models, bound })
   await app.register(modelRoutes, { ...options, models })
 }
 
@@ -251,15 +244,6 @@ function answerErrors(app: FastifyInstance, options: AppOptions): Set<string> {
     sendJson(reply, known ? 405 : 404, detailBody(known ? 'Method Not Allowed' : 'Not Found'))
   })
   return paths
-}
-
-function askedOf(request: FastifyRequest): Asked {
-  return { id: request.id, method: request.method, path: pathOf(request) }
-}
-
-function pathOf({ url }: FastifyRequest): string {
-  const end = url.indexOf('?')
-  return end < 0 ? url : url.slice(0, end)
 }
 
 /** Lookups and writes count from when they are complete to when they are answered. */

@@ -1,4 +1,5 @@
 import type { OutgoingHttpHeaders } from 'node:http'
+import type { FastifyRequest } from 'fastify'
 import { ERROR_CODE_KEY } from '../../codec/grpc-wire.js'
 import { isFeastError } from '../../core/errors.js'
 import type { Admission } from '../admission.js'
@@ -7,7 +8,7 @@ import type { ServerLog } from '../server-log.js'
 import { errorReply } from './error-reply.js'
 import type { LookupSize, ServerMetrics } from './server-metrics.js'
 
-/** What holds for every answer, whether fastify sends it or {@link directLookups}. */
+/** What holds for every answer, whether fastify sends it or not. */
 
 export interface ExchangeOptions {
   readonly log: ServerLog
@@ -23,6 +24,15 @@ export interface Asked {
   readonly method: string
   /** Without the query: what stands there may be secret. */
   readonly path: string
+}
+
+export function askedOf(request: FastifyRequest): Asked {
+  return { id: request.id, method: request.method, path: pathOf(request) }
+}
+
+export function pathOf({ url }: FastifyRequest): string {
+  const end = url.indexOf('?')
+  return end < 0 ? url : url.slice(0, end)
 }
 
 export interface ErrorAnswer {
@@ -44,11 +54,14 @@ export function commonHeaders({ stopping }: ExchangeOptions, id: string): Outgoi
 export function errorAnswer(options: ExchangeOptions, error: unknown, asked: Asked): ErrorAnswer {
   const { status, body } = errorReply(error)
   countError(options, error, asked, status)
-  const headers = {
+  return { status, headers: errorHeaders(error, status), body }
+}
+
+export function errorHeaders(error: unknown, status: number): OutgoingHttpHeaders {
+  return {
     ...(status === 503 && { 'retry-after': RETRY_AFTER_SECONDS }),
     ...(isFeastError(error) && { [ERROR_CODE_KEY]: error.code }),
   }
-  return { status, headers, body }
 }
 
 export function countError(

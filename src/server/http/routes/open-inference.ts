@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
 import { feastError, isFeastError } from '../../../core/errors.js'
 import type { Tensor } from '../../../core/tensor.js'
 import type { Models } from '../../../models/open-models.js'
@@ -20,17 +20,27 @@ import {
   typeOfDatatype,
   wrong,
 } from '../../inference/tensor-datatype.js'
+import type { BodyParser } from '../body-parsers.js'
 import type { BodyReader } from '../body-reader.js'
+import type { DirectAnswer, DirectRequest, DirectRoutes } from '../direct-routes.js'
+import {
+  askedOf,
+  countError,
+  type ErrorAnswer,
+  type ExchangeOptions,
+  errorHeaders,
+  type Asked as Identity,
+} from '../http-exchange.js'
 import { parseInferBody } from '../number-lists.js'
 import { sendJson } from '../send-json.js'
 import { timeoutOf } from './predict.js'
 
-interface Deps extends InferenceDeps {
+interface Deps extends InferenceDeps, ExchangeOptions {
   readonly models: Models
   readonly bodies: BodyReader
   /** Around what runs a model. */
   readonly bound: (app: FastifyInstance) => void
-  readonly countError: (error: unknown, request: FastifyRequest, status: number) => void
+  readonly direct: DirectRoutes
 }
 
 type Params = { readonly model: string; readonly version?: string }
@@ -38,11 +48,23 @@ type Params = { readonly model: string; readonly version?: string }
 /** Bytes of JSON in front of the tensors that are sent as bytes. */
 const HEADER_LENGTH = 'inference-header-content-length'
 
+/** With how they are recognized where nothing in them has to be decoded. */
+const INFER_ROUTES = [
+  ['/v2/models/:model/infer', /^\/v2\/models\/(?<model>[\w.-]{1,100})\/infer$/],
+  [
+    '/v2/models/:model/versions/:version/infer',
+    /^\/v2\/models\/(?<model>[\w.-]{1,100})\/versions\/(?<version>[\w.-]{1,100})\/infer$/,
+  ],
+] as const
+const RAW: ReadonlyMap<string, BodyParser> = new Map(
+  ['application/json', 'application/octet-stream'].map((type) => [type, (body) => body]),
+)
+
 /** The Open Inference Protocol v2 over HTTP, with tensors as JSON or as bytes behind it. */
 export const openInferenceRoutes: FastifyPluginAsync<Deps> = async (app, deps) => {
   const service = createInferenceService(deps)
   readBodies(app, deps.bodies)
-  answerErrors(app, deps.countError)
+  answerErrors(app, deps)
 
   app.get('/v2', async (_, reply) => sendJson(reply, 200, JSON.stringify(service.serverMetadata())))
   app.get('/v2/health/live', async (_, reply) => sendJson(reply, 200, '{"live":true}'))
@@ -62,8 +84,14 @@ export const openInferenceRoutes: FastifyPluginAsync<Deps> = async (app, deps) =
   }
   await app.register(async (bounded) => {
     deps.bound(bounded)
-    for (const path of ['/v2/models/:model/infer', '/v2/models/:model/versions/:version/infer']) {
-      bounded.post<{ Params: Params }>(path, (request, reply) => infer(service, request, reply))
+    for (const [url, pattern] of INFER_ROUTES) {
+      deps.direct.post(bounded, {
+        url,
+        match: (path) => pattern.exec(path)?.groups,
+        parsers: RAW,
+        answer: (request) => infer(service, request),
+        fail: (error, asked) => inferError(deps, error, asked),
+      })
     }
   })
 }
@@ -76,32 +104,30 @@ function readBodies(app: FastifyInstance, bodies: BodyReader): void {
   })
 }
 
-/** `{"error": …}`, and 400 for whatever is wrong with a request. */
-function answerErrors(app: FastifyInstance, countError: Deps['countError']): void {
+function answerErrors(app: FastifyInstance, deps: Deps): void {
   app.setErrorHandler((error, request, reply) => {
-    const known = isFeastError(error)
-    const given = known ? error.http : ((error as { statusCode?: number }).statusCode ?? 500)
-    const status = given === 422 ? 400 : given
-    countError(error, request, status)
-    if (status === 503) reply.header('retry-after', '1')
-    if (known) reply.header('feast-error-code', error.code)
-    const message = known || status < 500 ? (error as Error).message : 'Internal Server Error'
-    sendJson(reply, status, JSON.stringify({ error: message }))
+    const { status, headers, body } = inferError(deps, error, askedOf(request))
+    sendJson(reply.headers(headers), status, body)
   })
 }
 
-async function infer(
-  service: InferenceService,
-  request: FastifyRequest<{ Params: Params }>,
-  reply: FastifyReply,
-): Promise<FastifyReply> {
+/** `{"error": …}`, and 400 for whatever is wrong with a request. */
+function inferError(deps: Deps, error: unknown, asked: Identity): ErrorAnswer {
+  const known = isFeastError(error)
+  const given = known ? error.http : ((error as { statusCode?: number }).statusCode ?? 500)
+  const status = given === 422 ? 400 : given
+  countError(deps, error, asked, status)
+  const message = known || status < 500 ? (error as Error).message : 'Internal Server Error'
+  return { status, headers: errorHeaders(error, status), body: JSON.stringify({ error: message }) }
+}
+
+async function infer(service: InferenceService, request: DirectRequest): Promise<DirectAnswer> {
   const { head, tail } = splitBody(request)
   const asked = readRequest(head, tail)
-  const { model, version } = request.params
+  const { model, version } = request.params as Params
   const timeoutMs = timeoutOf(request)
   const infers: InferRequest = { ...asked, model, version, timeoutMs, caller: request.caller }
-  const answer = await service.infer(infers)
-  return sendAnswer(reply, answer, asked)
+  return answerOf(await service.infer(infers), asked)
 }
 
 interface Asked {
@@ -112,7 +138,7 @@ interface Asked {
   readonly isBinary: (output: string) => boolean
 }
 
-function splitBody({ body, headers }: FastifyRequest): { head: unknown; tail: Buffer } {
+function splitBody({ body, headers }: DirectRequest): { head: unknown; tail: Buffer } {
   const bytes = Buffer.isBuffer(body) ? body : Buffer.alloc(0)
   const given = headers[HEADER_LENGTH]
   const length = given === undefined ? bytes.length : Number(given)
@@ -179,7 +205,7 @@ function tensorsOf(inputs: readonly unknown[], tail: Buffer): ReadonlyMap<string
   return tensors
 }
 
-function sendAnswer(reply: FastifyReply, answer: InferAnswer, { id, isBinary }: Asked): FastifyReply {
+function answerOf(answer: InferAnswer, { id, isBinary }: Asked): DirectAnswer {
   const tails: Buffer[] = []
   const outputs = answer.outputs.map(({ name, tensor, parameters }) => {
     const { type, shape } = tensor
@@ -197,12 +223,9 @@ function sendAnswer(reply: FastifyReply, answer: InferAnswer, { id, isBinary }: 
   const names = `"model_name":${JSON.stringify(answer.model)},"model_version":${JSON.stringify(answer.version)}`
   const told = id === undefined ? '' : `,"id":${JSON.stringify(id)}`
   const head = Buffer.from(`{${names}${told},"outputs":[${outputs.join()}]}`)
-  if (tails.length === 0) return sendJson(reply, 200, head)
-  return reply
-    .code(200)
-    .header('content-type', 'application/octet-stream')
-    .header(HEADER_LENGTH, String(head.length))
-    .send(Buffer.concat([head, ...tails]))
+  if (tails.length === 0) return { headers: { 'content-type': 'application/json' }, body: head }
+  const headers = { 'content-type': 'application/octet-stream', [HEADER_LENGTH]: String(head.length) }
+  return { headers, body: Buffer.concat([head, ...tails]) }
 }
 
 function objectOf(value: unknown, what: string): Json {

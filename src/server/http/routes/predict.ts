@@ -1,18 +1,24 @@
-import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
+import type { FastifyPluginAsync } from 'fastify'
 import type { FeatureStore } from '../../../feature-store/feature-store.js'
 import type { Models } from '../../../models/open-models.js'
 import type { ProxiedAnswer, ProxiedRequest } from '../../../models/model-proxy.js'
 import { jsonText } from '../../../serving/json-text.js'
 import type { AccessControl } from '../../auth/access-control.js'
 import { callerOf } from '../../auth/http-access.js'
+import { BODY_PARSERS } from '../body-parsers.js'
 import { columns, object, optional, positive, readBody, required, text, truth } from '../body-shape.js'
-import { sendJson } from '../send-json.js'
+import type { DirectAnswer, DirectRequest, DirectRoutes } from '../direct-routes.js'
+import { type ExchangeOptions, errorAnswer } from '../http-exchange.js'
 
-interface Deps {
+interface Deps extends ExchangeOptions {
   readonly store: FeatureStore
   readonly models: Models
   readonly access: AccessControl | undefined
+  readonly direct: DirectRoutes
 }
+
+const PATH = '/predict'
+const NONE = {}
 
 const OPTIONS = {
   explain: optional(truth, false),
@@ -32,38 +38,47 @@ const BODY = {
 }
 
 /** POST /predict: the features of some entities, and what a model makes of them. */
-export const predictRoutes: FastifyPluginAsync<Deps> = async (app, { store, models, access }) => {
-  app.post('/predict', async (request, reply) => {
-    const { model, version, entities, request_data, overrides, options } = readBody(BODY, request.body)
-    const asked: ProxiedRequest = {
-      requestId: request.id,
-      model,
-      version: version ?? versionOf(request),
-      entities,
-      requestData: request_data,
-      overrides,
-      options: {
-        explain: options !== undefined && (options.explain || options.features || options.statuses),
-        partial: options?.partial ?? false,
-        timeoutMs: options?.timeout_ms ?? timeoutOf(request),
-      },
-      authorize: access && ((featureService) => access.demandRead(callerOf(request), { featureService })),
-    }
-    const answer = await models.proxy.predict(asked)
-    const statusesOnly = options?.statuses === true && !options.explain && !options.features
-    const metadata = await metadataOf(answer, statusesOnly, store)
-    return sendJson(reply, 200, predictionText(answer, metadata))
+export const predictRoutes: FastifyPluginAsync<Deps> = async (app, deps) => {
+  deps.direct.post(app, {
+    url: PATH,
+    match: (path) => (path === PATH ? NONE : undefined),
+    parsers: BODY_PARSERS,
+    answer: (request) => predict(deps, request),
+    fail: (error, asked) => errorAnswer(deps, error, asked),
   })
 }
 
+async function predict({ store, models, access }: Deps, request: DirectRequest): Promise<DirectAnswer> {
+  const { model, version, entities, request_data, overrides, options } = readBody(BODY, request.body)
+  const asked: ProxiedRequest = {
+    requestId: request.id,
+    model,
+    version: version ?? versionOf(request),
+    entities,
+    requestData: request_data,
+    overrides,
+    options: {
+      explain: options !== undefined && (options.explain || options.features || options.statuses),
+      partial: options?.partial ?? false,
+      timeoutMs: options?.timeout_ms ?? timeoutOf(request),
+    },
+    authorize: access && ((featureService) => access.demandRead(callerOf(request), { featureService })),
+  }
+  const answer = await models.proxy.predict(asked)
+  const statusesOnly = options?.statuses === true && !options.explain && !options.features
+  const metadata = await metadataOf(answer, statusesOnly, store)
+  const headers = { 'content-type': 'application/json' }
+  return { headers, body: Buffer.from(predictionText(answer, metadata)) }
+}
+
 /** For testers: a version, or one of its aliases. */
-function versionOf({ headers }: FastifyRequest): string | undefined {
+function versionOf({ headers }: DirectRequest): string | undefined {
   const asked = headers['x-feast-model-version']
   return typeof asked === 'string' && asked !== '' ? asked : undefined
 }
 
 /** The time that a caller gives in a header. */
-export function timeoutOf({ headers }: FastifyRequest): number | undefined {
+export function timeoutOf({ headers }: DirectRequest): number | undefined {
   const ms = Number(headers['x-request-timeout-ms'] ?? Number.NaN)
   return ms > 0 ? ms : undefined
 }

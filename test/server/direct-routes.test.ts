@@ -5,15 +5,16 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import type { FastifyInstance } from 'fastify'
 import { silentLogger } from '../../src/core/logger.js'
 import type { AccessLine } from '../../src/server/server-log.js'
+import { type ModelServer, openModelServer } from '../models/model-server.js'
+import { linearModel } from '../models/onnx-builder.js'
 import { until } from '../until.js'
 import { type Guarded, openGuarded } from './auth-fixture.js'
 import { type Fixture, openFixture, writeRows } from './fixture.js'
 import { encoded } from './grpc-fixture.js'
 
-// Lookups at the plain path are answered without fastify, those with a query by it: nobody may see which.
+// What is asked at the plain path is answered without fastify, with a query behind it by fastify: nobody may see which.
 
-const DIRECT = '/get-online-features'
-const BY_FASTIFY = '/get-online-features?'
+const LOOKUP = '/get-online-features'
 
 interface Question {
   readonly headers?: Readonly<Record<string, string>>
@@ -67,13 +68,21 @@ const onHandled = () => {
 let plain: Fixture
 let full: Fixture
 let guarded: Guarded
+let models: ModelServer
 beforeAll(async () => {
   handled.subscribe(onHandled)
   plain = await openFixture({ log })
   await writeRows(plain)
   full = await openFixture({ log, inFlight: 0 })
-  guarded = await openGuarded({ auth: '{ type: token, tokens: [{ name: alice, token: open-sesame-open-sesame }] }' })
-  for (const { app } of [plain, full, guarded]) await app.listen({ host: '127.0.0.1', port: 0 })
+  guarded = await openGuarded({
+    auth: '{ type: token, tokens: [{ name: alice, token: open-sesame-open-sesame }] }',
+  })
+  models = await openModelServer({
+    models:
+      '{ inference: { timeout_ms: 20000 }, files: { linear: { path: linear.onnx, version: v.1, feature_service: numbers } } }',
+    files: { 'linear.onnx': linearModel([10, 1]) },
+  })
+  for (const { app } of [plain, full, guarded, models]) await app.listen({ host: '127.0.0.1', port: 0 })
 })
 beforeEach(() => {
   lines.length = 0
@@ -82,7 +91,7 @@ beforeEach(() => {
 })
 afterAll(async () => {
   handled.unsubscribe(onHandled)
-  await Promise.all([plain.close(), full.close(), guarded.close()])
+  await Promise.all([plain.close(), full.close(), guarded.close(), models.close()])
 })
 
 function portOf(app: FastifyInstance): number {
@@ -93,14 +102,21 @@ function ask(app: FastifyInstance, path: string, { headers = {}, body }: Questio
   const given = { 'content-type': 'application/json', 'x-request-id': 'same', ...headers }
   const sent = Object.entries(given).filter(([, value]) => value !== '')
   return new Promise((resolve, reject) => {
-    const request = httpRequest({ port: portOf(app), host: '127.0.0.1', path, method: 'POST' }, (response) => {
-      const chunks: Buffer[] = []
-      response.on('data', (chunk: Buffer) => chunks.push(chunk))
-      response.on('end', () => {
-        const { statusCode, rawHeaders } = response
-        resolve({ status: statusCode!, headers: lasting(rawHeaders), body: Buffer.concat(chunks).toString() })
-      })
-    })
+    const request = httpRequest(
+      { port: portOf(app), host: '127.0.0.1', path, method: 'POST' },
+      (response) => {
+        const chunks: Buffer[] = []
+        response.on('data', (chunk: Buffer) => chunks.push(chunk))
+        response.on('end', () => {
+          const { statusCode, rawHeaders } = response
+          resolve({
+            status: statusCode!,
+            headers: lasting(rawHeaders),
+            body: Buffer.concat(chunks).toString(),
+          })
+        })
+      },
+    )
     request.on('error', reject)
     for (const [name, value] of sent) request.setHeader(name, value)
     request.setHeader('content-length', Buffer.byteLength(body))
@@ -118,14 +134,18 @@ function lasting(rawHeaders: readonly string[]): readonly string[] {
 }
 
 /** Both answers, and that only the second came from fastify. */
-async function askBoth(app: FastifyInstance, question: Question): Promise<readonly [Answer, Answer]> {
+async function askBoth(
+  app: FastifyInstance,
+  question: Question,
+  path = LOOKUP,
+): Promise<readonly [Answer, Answer]> {
   const counts = [await counted(app)]
   seen = 0
-  const direct = await ask(app, DIRECT, question)
+  const direct = await ask(app, path, question)
   expect(seen).toBe(0)
   counts.push(await counted(app))
   seen = 0
-  const byFastify = await ask(app, BY_FASTIFY, question)
+  const byFastify = await ask(app, `${path}?`, question)
   // Others do not get as far as its handler.
   if (byFastify.status === 200) expect(seen).toBe(1)
   counts.push(await counted(app))
@@ -152,10 +172,10 @@ describe('a lookup that does not come to fastify', () => {
     const [direct, byFastify] = await askBoth(plain.app, question)
     expect(direct).toEqual(byFastify)
     expect(direct.status).toBe(status)
-    const ours = lines.filter(({ path }) => path === DIRECT)
+    const ours = lines.filter(({ path }) => path === LOOKUP)
     const [first, second] = ours.map(({ ms, id, ...line }) => ({ ...line, isGiven: id === 'same' }))
     expect(first).toEqual(second)
-    expect(first).toMatchObject({ method: 'POST', path: DIRECT, status })
+    expect(first).toMatchObject({ method: 'POST', path: LOOKUP, status })
   })
 
   it('is turned away when too many are under way', async () => {
@@ -178,8 +198,8 @@ describe('a lookup that does not come to fastify', () => {
   })
 
   it('may come in pieces, and behind another one', async () => {
-    const text = `POST ${DIRECT} HTTP/1.1\r\nhost: x\r\ncontent-length: ${lookup().length}\r\n\r\n${lookup()}`
-    const expected = await ask(plain.app, DIRECT, { body: lookup() })
+    const text = `POST ${LOOKUP} HTTP/1.1\r\nhost: x\r\ncontent-length: ${lookup().length}\r\n\r\n${lookup()}`
+    const expected = await ask(plain.app, LOOKUP, { body: lookup() })
     for (const pieceBytes of [1, 7, 97, text.length - 1, 3 * text.length]) {
       const socket = connect(portOf(plain.app), '127.0.0.1').setNoDelay(true)
       let received = ''
@@ -200,12 +220,38 @@ describe('a lookup that does not come to fastify', () => {
   it('whose client goes away leaves nothing behind', async () => {
     for (const sent of ['{', lookup()]) {
       const socket = connect(portOf(plain.app), '127.0.0.1')
-      socket.write(`POST ${DIRECT} HTTP/1.1\r\nhost: x\r\ncontent-length: ${lookup().length}\r\n\r\n${sent}`)
+      socket.write(`POST ${LOOKUP} HTTP/1.1\r\nhost: x\r\ncontent-length: ${lookup().length}\r\n\r\n${sent}`)
       await new Promise((later) => setTimeout(later, 20))
       socket.destroy()
     }
     const inFlight = async () => (await counted(plain.app)).get('feast_node_requests_in_flight')
     await until(async () => (await inFlight()) === 0, 'the end of both')
-    expect((await ask(plain.app, DIRECT, { body: lookup() })).status).toBe(200)
+    expect((await ask(plain.app, LOOKUP, { body: lookup() })).status).toBe(200)
+  })
+})
+
+describe('a model that does not come to fastify', () => {
+  const x = { name: 'x', datatype: 'FP32', shape: [1, 2], data: [1, 2.5] }
+  const tensors = (more: object = {}): string => JSON.stringify({ inputs: [x], ...more })
+  const binary = { parameters: { binary_data_output: true } }
+  const INFER = '/v2/models/linear/infer'
+  it.each([
+    ['tensors', 200, INFER, { body: tensors({ id: 'a' }) }],
+    ['of a version', 200, '/v2/models/linear/versions/v.1/infer', { body: tensors() }],
+    ['answered in bytes', 200, INFER, { body: tensors(binary) }],
+    ['of another version', 404, '/v2/models/linear/versions/2/infer', { body: tensors() }],
+    ['of no model', 404, '/v2/models/none/infer', { body: tensors() }],
+    ['no JSON', 400, INFER, { body: '{' }],
+    ['nothing', 400, INFER, { body: '' }],
+    ['too large', 413, INFER, { body: ' '.repeat(9 << 20) }],
+    ['too few values', 400, INFER, { body: tensors({ inputs: [{ ...x, data: [1] }] }) }],
+    ['a prediction', 200, '/predict', { body: '{"model":"linear","entities":{"driver_id":[1,2]}}' }],
+    ['a prediction by no model', 404, '/predict', { body: '{"model":"none","entities":{"driver_id":[1]}}' }],
+    ['a prediction of another shape', 422, '/predict', { body: '{"model":1}' }],
+    ['a prediction of no JSON', 422, '/predict', { body: '{' }],
+  ])('is answered alike: %s', async (_, status, path, question) => {
+    const [direct, byFastify] = await askBoth(models.app, question, path)
+    expect(direct).toEqual(byFastify)
+    expect(direct.status).toBe(status)
   })
 })
