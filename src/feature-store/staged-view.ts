@@ -230,8 +230,13 @@ async function afterFailure(
 }
 
 async function viewPrefix({ id, parts }: Pick<StagedRun, 'id' | 'parts'>, view: string): Promise<string> {
-  return `${await runPrefix(id, parts)}${encodeURIComponent(view)}/`
+  const name = encodeURIComponent(view)
+  const folder = name.length <= MAX_NAME ? name : createHash('sha256').update(view).digest('hex')
+  return `${await runPrefix(id, parts)}${folder}/`
 }
+
+/** Of a folder, in bytes. */
+const MAX_NAME = 255
 
 async function runPrefix(id: string, parts: StoreParts): Promise<string> {
   return `${await stagingLocation(parts)}${encodeURIComponent(parts.project)}/${id}/`
