@@ -1,11 +1,18 @@
-import { execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { afterAll } from '@jest/globals'
 import { temporaryFolder } from '../temporary-folder.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const command = join(root, 'dist/cli.js')
+
+/** What a test that failed has left running would keep Jest waiting. */
+const running = new Set<ChildProcess>()
+afterAll(() => {
+  for (const child of running) child.kill('SIGKILL')
+})
 
 export interface FeastRun {
   readonly code: number | null
@@ -35,11 +42,13 @@ export function startFeast(cwd: string, args: readonly string[], env: Readonly<R
   const kept = Object.fromEntries(
     Object.entries({ PATH, HOME, TMPDIR }).filter(([, value]) => value !== undefined),
   )
-  return spawn(process.execPath, [command, ...args], {
+  const child = spawn(process.execPath, [command, ...args], {
     cwd,
     env: { ...kept, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  running.add(child.once('exit', () => running.delete(child)))
+  return child
 }
 
 export async function textOf(stream: NodeJS.ReadableStream): Promise<string> {

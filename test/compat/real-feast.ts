@@ -29,7 +29,7 @@ export class RealFeast {
       this.errorText = (this.errorText + data).slice(-4000)
     })
     createInterface({ input: this.child.stdout }).on('line', (line) => this.answer(line))
-    this.child.on('exit', (code) => {
+    this.child.on('close', (code) => {
       for (const { reject } of this.waiting.values()) {
         reject(new Error(`Python Feast ended with code ${code}:\n${this.errorText}`))
       }

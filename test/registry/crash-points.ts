@@ -7,6 +7,7 @@ import { expect } from '@jest/globals'
 import { FileObjectStore } from '../../src/object-stores/file/file-object-store.js'
 import { FileRegistryStore } from '../../src/registry/file/file-registry-store.js'
 import { entityRecord } from '../contract/registry-store.js'
+import { until } from '../until.js'
 import { startWriter, type WriterProcess } from './writer-process.js'
 
 /** The n-th call of that name by one thread, counted from the start of the writes. */
@@ -22,19 +23,8 @@ export function whyNoTracing(): string | undefined {
   return tried.status === 0 ? undefined : 'strace may not trace here'
 }
 
-/** The three writes make some 500. */
-const FEWEST_POINTS = 200
-
-/**
- * Every system call that the three writes of `registry-writer crash` make, over all threads. On a busy machine strace
- * has been seen to attach and to miss nearly all of them: then once more.
- */
+/** Every system call that the three writes of `registry-writer crash` make, over all threads: some 500. */
 export async function crashPoints(): Promise<readonly CrashPoint[]> {
-  const found = await tracedPoints()
-  return found.length >= FEWEST_POINTS ? found : tracedPoints()
-}
-
-async function tracedPoints(): Promise<readonly CrashPoint[]> {
   const counts = new Map<string, number>()
   await inFolder(async (folder) => {
     const log = join(folder, 'calls')
@@ -122,12 +112,13 @@ async function runTraced(writer: WriterProcess, options: readonly string[]): Pro
   })
   const traced = once(strace, 'close')
   let said = ''
-  for await (const chunk of strace.stderr.setEncoding('utf8')) {
-    said += chunk
-    if (/attached/.test(said)) break
-  }
-  strace.stderr.resume()
-  if (!/attached/.test(said)) {
+  // Read to its end: who writes to a pipe that nobody reads is killed, and strace tells of each thread that comes.
+  strace.stderr.setEncoding('utf8').on('data', (text) => {
+    said += text
+  })
+  const isAttached = () => /attached/.test(said)
+  await until(() => isAttached() || strace.exitCode !== null, 'attaching')
+  if (!isAttached()) {
     writer.child.kill('SIGKILL')
     throw new Error(`strace could not attach: ${said}`)
   }
