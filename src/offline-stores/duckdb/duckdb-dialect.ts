@@ -1,10 +1,28 @@
 import type { Micros } from '../../core/instant.js'
-import type { FeastType } from '../../core/value-type.js'
-import { listElementOf } from '../list-element.js'
+import { type CastForms, castWith } from '../sql/sql-cast.js'
 import type { StepDialect, TimeBounds } from '../sql/sql-dialect.js'
-import { isInteger, isText, isTimestamp, type SqlType } from '../sql/sql-type.js'
+import { isInteger, isText, type SqlType } from '../sql/sql-type.js'
 import { quoteName, quoteText } from './duckdb-quote.js'
 import { sqlTypeFor } from './duckdb-types.js'
+
+const castForms: CastForms = {
+  plain: (expression, target) => `${expression}::${target.text}`,
+  truncate: 'trunc',
+  isNan: 'isnan',
+  failing: (complaint, expression) => `error(${quoteText(complaint)} || ${expression}::VARCHAR)`,
+  text: (expression) => `${expression}::VARCHAR`,
+  bytes: (text) => `encode(${text})`,
+  json: (expression) => `to_json(${expression})::VARCHAR`,
+  time: (expression, from) => (isInteger(from) ? `to_timestamp(${expression})` : zoned(expression, from)),
+  list(expression, from, target, inner) {
+    if (from.element!.text === target.element!.text) return `${expression}::${target.text}`
+    if (inner === undefined) return expression
+    const made = inner('x')
+    return made && `list_transform(${expression}, lambda x: ${made})`
+  },
+  struct: (expression, _from, _to, target) => `${expression}::${target.text}`,
+  map: (expression) => expression,
+}
 
 /** The session's TimeZone must be UTC: naive times and texts without offset are read in it. */
 export const duckdbDialect: StepDialect = {
@@ -14,7 +32,7 @@ export const duckdbDialect: StepDialect = {
   timestamp: (expression) => `make_timestamptz(${expression})`,
   instant: (expression) => `make_timestamptz(${expression})`,
   prune,
-  cast,
+  cast: castWith(sqlTypeFor, castForms),
   pair: (first, second) => `{'first': ${first}, 'second': ${second}}`,
   pairFirst: (pair) => `struct_extract(${pair}, 'first')`,
   pairSecond: (pair) => `struct_extract(${pair}, 'second')`,
@@ -84,78 +102,7 @@ function key(expression: string, type: SqlType): string {
   return micros(expression, type) ?? expression
 }
 
-function cast(expression: string, from: SqlType, to: FeastType): string | undefined {
-  if (to.valueType === 'INVALID' || from.kind === 'null') return expression
-  const target = sqlTypeFor(to)
-  if (target.text === from.text) return expression
-  switch (target.kind) {
-    case 'int32':
-    case 'int64':
-      return integer(expression, from, target)
-    case 'float':
-    case 'double':
-      return isNumber(from) ? `${expression}::${target.text}` : undefined
-    case 'boolean':
-      return isInteger(from) ? `${expression}::BOOLEAN` : undefined
-    case 'bytes':
-      return isText(from) ? `encode(${expression}::VARCHAR)` : undefined
-    case 'timestampTz':
-      return isInteger(from) ? `to_timestamp(${expression})` : zoned(expression, from)
-    case 'list':
-      return list(expression, from, to, target)
-    case 'struct':
-    case 'map':
-      return composite(expression, from, target)
-    default:
-      return text(expression, from, to)
-  }
-}
-
-function isNumber(type: SqlType): boolean {
-  return isInteger(type) || ['float', 'double', 'decimal', 'boolean'].includes(type.kind)
-}
-
-/** Whole numbers that pandas kept as floats because of nulls come back whole; a fraction is an error, not a guess. */
-function integer(expression: string, from: SqlType, target: SqlType): string | undefined {
-  if (isInteger(from) || from.kind === 'boolean') return `${expression}::${target.text}`
-  if (!isNumber(from)) return undefined
-  const complaint = quoteText(`${expression.replace(/^s\./, '')} is not a whole number: `)
-  const whole = `CASE WHEN ${expression} = trunc(${expression}) THEN ${expression}::${target.text} ELSE error(${complaint} || ${expression}::VARCHAR) END`
-  if (from.kind === 'decimal') return `CASE WHEN ${expression} IS NOT NULL THEN ${whole} END`
-  return `CASE WHEN NOT isnan(${expression}) THEN ${whole} END`
-}
-
 function zoned(expression: string, from: SqlType): string | undefined {
   const at = micros(expression, from)
   return at === undefined ? undefined : `make_timestamptz(${at})`
-}
-
-function list(expression: string, from: SqlType, to: FeastType, target: SqlType): string | undefined {
-  if (from.kind !== 'list') return undefined
-  const plain = from.element!.text === target.element!.text ? `${expression}::${target.text}` : undefined
-  if (plain !== undefined) return plain
-  const element = listElementOf(to)
-  if (element === undefined) return expression
-  const inner = cast('x', from.element!, element)
-  return inner === undefined ? undefined : `list_transform(${expression}, lambda x: ${inner})`
-}
-
-function composite(expression: string, from: SqlType, target: SqlType): string | undefined {
-  // A map's values carry no declared type; they stay as they are. Text is read as JSON when it becomes a cell.
-  if (target.kind === 'map')
-    return ['map', 'struct', 'text', 'json'].includes(from.kind) ? expression : undefined
-  return from.kind === 'struct' || isText(from) ? `${expression}::${target.text}` : undefined
-}
-
-function text(expression: string, from: SqlType, to: FeastType): string | undefined {
-  if (from.kind === 'bytes') return undefined
-  if (to.valueType === 'STRUCT' || to.valueType === 'SCALAR_MAP' || /_(LIST|SET)$/.test(to.valueType)) {
-    return ['map', 'struct', 'list', 'text', 'json'].includes(from.kind) ? expression : undefined
-  }
-  if (['list', 'struct', 'map'].includes(from.kind)) {
-    return to.valueType === 'JSON' || to.valueType === 'STRING'
-      ? `to_json(${expression})::VARCHAR`
-      : undefined
-  }
-  return isTimestamp(from) && to.valueType !== 'STRING' ? undefined : `${expression}::VARCHAR`
 }

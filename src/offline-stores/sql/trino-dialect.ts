@@ -1,6 +1,6 @@
 import type { Micros } from '../../core/instant.js'
 import type { FeastType } from '../../core/value-type.js'
-import { listElementOf } from '../list-element.js'
+import { type Cast, type CastForms, castWith } from './sql-cast.js'
 import type { SqlDialect, TimeBounds } from './sql-dialect.js'
 import { isInteger, isText, isTimestamp, type SqlType } from './sql-type.js'
 import { quoted, textLiteral, trinoTypeFor } from './trino-types.js'
@@ -14,7 +14,7 @@ export function trinoDialect(digits: 3 | 6): SqlDialect {
   const typeFor = (type: FeastType) => trinoTypeFor(type, digits)
   const timestamp = (micros: string) =>
     `CAST(from_unixtime_nanos(CAST(${micros} AS DECIMAL(38,0)) * 1000) AT TIME ZONE 'UTC' AS TIMESTAMP(${digits}))`
-  const cast = castWith(typeFor, timestamp)
+  const cast = castWith(typeFor, castForms(timestamp))
   const own = (expression: string, type: SqlType) => ownTime(expression, type, digits)
   return { name: quoted, typeFor, micros, own, timestamp, instant: (at) => at, prune, cast, key, orderable }
 }
@@ -170,52 +170,24 @@ function jsonText(expression: string, type: SqlType): string {
     : `json_format(CAST(${expression} AS JSON))`
 }
 
-type Cast = SqlDialect['cast']
-
-function castWith(typeFor: (type: FeastType) => SqlType, timestamp: (micros: string) => string): Cast {
-  const cast: Cast = (expression, from, to) => {
-    if (to.valueType === 'INVALID' || from.kind === 'null') return expression
-    const target = typeFor(to)
-    if (target.text === from.text) return expression
-    switch (target.kind) {
-      case 'int32':
-      case 'int64':
-        return integer(expression, from, target)
-      case 'float':
-      case 'double':
-        return isNumber(from) ? `CAST(${expression} AS ${target.text})` : undefined
-      case 'boolean':
-        return isInteger(from) ? `CAST(${expression} AS BOOLEAN)` : undefined
-      case 'bytes':
-        return isText(from) ? `to_utf8(${plainText(expression, from)})` : undefined
-      case 'timestamp':
-        return time(expression, from, target, timestamp)
-      case 'list':
-        return list(expression, from, to, cast)
-      case 'struct':
-        return struct(expression, from, to, target, cast)
-      case 'map':
-        return map(expression, from, target)
-      default:
-        return text(expression, from, to)
-    }
+function castForms(timestamp: (micros: string) => string): CastForms {
+  return {
+    plain: (expression, target) => `CAST(${expression} AS ${target.text})`,
+    truncate: 'truncate',
+    isNan: 'is_nan',
+    // What cannot be cast is named by the engine's own error.
+    failing: (complaint, expression, target) =>
+      `CAST(concat(${textLiteral(complaint)}, CAST(${expression} AS VARCHAR)) AS ${target.text})`,
+    text: (expression, from) =>
+      from.kind === 'json' ? `json_format(${expression})` : `CAST(${expression} AS VARCHAR)`,
+    bytes: (text) => `to_utf8(${text})`,
+    json: (expression) => `json_format(CAST(${expression} AS JSON))`,
+    time: (expression, from, target) => time(expression, from, target, timestamp),
+    list,
+    struct,
+    map: (expression, from, target) =>
+      from.kind === 'map' && from.key!.kind !== 'text' ? `CAST(${expression} AS ${target.text})` : expression,
   }
-  return cast
-}
-
-function isNumber(type: SqlType): boolean {
-  return isInteger(type) || ['float', 'double', 'decimal', 'boolean'].includes(type.kind)
-}
-
-/** Whole numbers that pandas kept as floats because of nulls come back whole; a fraction is an error, not a guess. */
-function integer(expression: string, from: SqlType, target: SqlType): string | undefined {
-  if (isInteger(from) || from.kind === 'boolean') return `CAST(${expression} AS ${target.text})`
-  if (!isNumber(from)) return undefined
-  const complaint = textLiteral(`${expression.replace(/^s\./, '')} is not a whole number: `)
-  const failing = `CAST(concat(${complaint}, CAST(${expression} AS VARCHAR)) AS ${target.text})`
-  const whole = `CASE WHEN ${expression} = truncate(${expression}) THEN CAST(${expression} AS ${target.text}) ELSE ${failing} END`
-  if (from.kind === 'decimal') return `CASE WHEN ${expression} IS NOT NULL THEN ${whole} END`
-  return `CASE WHEN NOT is_nan(${expression}) THEN ${whole} END`
 }
 
 function time(
@@ -232,22 +204,25 @@ function time(
   return at === undefined ? undefined : timestamp(at)
 }
 
-function list(expression: string, from: SqlType, to: FeastType, cast: Cast): string | undefined {
-  if (from.kind !== 'list') return undefined
-  const element = listElementOf(to)
-  if (element === undefined) return expression
-  // Named by how deep it stands, so that an inner list's element is not the outer's.
+/** Elements are named by how deep they stand, so that an inner list's is not the outer's. */
+function list(
+  expression: string,
+  from: SqlType,
+  _: SqlType,
+  inner: ((name: string) => string | undefined) | undefined,
+): string | undefined {
+  if (inner === undefined) return expression
   const name = `y${depthOf(from)}`
-  const inner = cast(name, from.element!, element)
-  if (inner === undefined) return undefined
-  return inner === name ? expression : `transform(${expression}, ${name} -> ${inner})`
+  const made = inner(name)
+  if (made === undefined) return undefined
+  return made === name ? expression : `transform(${expression}, ${name} -> ${made})`
 }
 
 function depthOf(type: SqlType): number {
   return type.element ? 1 + depthOf(type.element) : 0
 }
 
-/** Trino casts rows by position; fields here go by name. */
+/** Trino casts rows by position; fields here go by name. Text stays, and is read as JSON when it becomes a cell. */
 function struct(
   expression: string,
   from: SqlType,
@@ -255,37 +230,11 @@ function struct(
   target: SqlType,
   cast: Cast,
 ): string | undefined {
-  if (isText(from)) return expression
-  if (from.kind !== 'struct') return undefined
+  if (from.kind !== 'struct') return expression
   const parts = Object.entries(to.fields ?? {}).map(([name, type]) => {
     const field = from.fields![name]
     return field === undefined ? 'NULL' : cast(`${expression}.${quoted(name)}`, field, type)
   })
   if (parts.includes(undefined)) return undefined
   return `IF(${expression} IS NOT NULL, CAST(ROW(${parts.join(', ')}) AS ${target.text}))`
-}
-
-/** A map's values carry no declared type; they stay as they are. Text is read as JSON when it becomes a cell. */
-function map(expression: string, from: SqlType, target: SqlType): string | undefined {
-  if (from.kind === 'struct' || isText(from)) return expression
-  if (from.kind !== 'map') return undefined
-  return from.key!.kind === 'text' ? expression : `CAST(${expression} AS ${target.text})`
-}
-
-function text(expression: string, from: SqlType, to: FeastType): string | undefined {
-  if (from.kind === 'bytes') return undefined
-  if (to.valueType === 'STRUCT' || to.valueType === 'SCALAR_MAP' || /_(LIST|SET)$/.test(to.valueType)) {
-    return ['map', 'struct', 'list', 'text', 'json'].includes(from.kind) ? expression : undefined
-  }
-  if (['list', 'struct', 'map'].includes(from.kind)) {
-    return to.valueType === 'JSON' || to.valueType === 'STRING'
-      ? `json_format(CAST(${expression} AS JSON))`
-      : undefined
-  }
-  if (isTimestamp(from) && to.valueType !== 'STRING') return undefined
-  return isText(from) ? plainText(expression, from) : `CAST(${expression} AS VARCHAR)`
-}
-
-function plainText(expression: string, from: SqlType): string {
-  return from.kind === 'json' ? `json_format(${expression})` : `CAST(${expression} AS VARCHAR)`
 }
