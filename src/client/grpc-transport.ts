@@ -12,7 +12,13 @@ import {
   frameMessage,
 } from '../codec/grpc-wire.js'
 import type { Call } from './call.js'
-import { type ClientTls, CONNECT_TIMEOUT_MS, connectionFailed, MAX_ANSWER_BYTES } from './http-transport.js'
+import {
+  type ClientTls,
+  CONNECT_TIMEOUT_MS,
+  connectionFailed,
+  KEEP_ALIVE,
+  MAX_ANSWER_BYTES,
+} from './http-transport.js'
 import { AttemptFailed } from './retry.js'
 import { grpcError, httpError, isPassing } from './server-error.js'
 
@@ -95,6 +101,7 @@ class Connection {
     const authority = `${tls ? 'https' : 'http'}://${url.host}`
     this.session = http2.connect(authority, {
       ...tls,
+      ...KEEP_ALIVE,
       settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
     })
     const late = setTimeout(() => {

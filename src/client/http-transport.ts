@@ -35,6 +35,11 @@ export interface ClientTls {
 
 export const CONNECT_TIMEOUT_MS = 3000
 export const MAX_ANSWER_BYTES = 256 * 1024 * 1024
+/**
+ * The network asks whether the other end is there after so long without a byte: who waits long for an answer hears of
+ * an end that is gone without a word, and what lies between keeps the connection.
+ */
+export const KEEP_ALIVE = { keepAlive: true, keepAliveInitialDelay: 30_000 }
 /** Idle connections are closed by us before most servers and balancers close them. */
 const IDLE_MS = 25_000
 
@@ -59,6 +64,7 @@ export class HttpTransport {
     this.#base = {
       hostname: url.hostname.replace(/^\[|\]$/g, ''),
       port: url.port || (isSecure ? 443 : 80),
+      ...KEEP_ALIVE,
       ...(isSecure ? tls : {}),
     }
   }

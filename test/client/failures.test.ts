@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -45,6 +46,13 @@ async function lookUpAll(client: FeastClient, timeoutMs = 5000): Promise<void> {
   )
   expect(answer.columns['temp']!.values).toEqual(IDS.map((id) => id / 4))
   expect(answer.columns['rain']!.values).toEqual(IDS.map((id) => -id))
+}
+
+/** Whether a connection to this port waits for nothing but the time to ask whether its other end is there. */
+function isKeptAlive(port: number): boolean {
+  const remote = port.toString(16).toUpperCase().padStart(4, '0')
+  const isOne = new RegExp(`^ *\\d+: \\S+ 0100007F:${remote} 01 \\S+ 02:`, 'm')
+  return isOne.test(readFileSync('/proc/net/tcp', 'utf8'))
 }
 
 describe.each(['http', 'grpc'] as const)('over %s', (protocol) => {
@@ -96,6 +104,22 @@ describe.each(['http', 'grpc'] as const)('over %s', (protocol) => {
     expect(ended).toEqual([300, 900])
     proxy.fate = () => ({})
     await lookUpAll(client, 10_000)
+  })
+
+  const itOnLinux = existsSync('/proc/net/tcp') ? it : it.skip
+  itOnLinux('a call without limit has the network ask whether the server is still there', async () => {
+    const server = await FlakyProxy.start(0)
+    server.fate = () => ({ hang: true })
+    const client = open({ url: `${protocol}://127.0.0.1:${server.port}`, timeoutMs: 0 })
+    const call =
+      protocol === 'http'
+        ? client.materializeIncremental({ end: '2026-08-01' })
+        : client.getOnlineFeatures({ features: REFS, entities: { location_id: [1] } })
+    const failed = call.catch((error) => error)
+    await until(() => isKeptAlive(server.port), 'a keepalive timer of the kernel')
+    client.close()
+    await failed
+    await server.stop()
   })
 
   it('a call can be aborted, before and while it is made', async () => {
