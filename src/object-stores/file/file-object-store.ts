@@ -24,6 +24,9 @@ import type { ListedObject, ObjectStore, StoredObject } from '../object-store.js
 /** A file changed less than this ago may still be changing: Python Feast writes in place. */
 const SETTLE_MS = 10
 
+/** Versions that are remembered: a server reads steps of runs and entries of logs without end. */
+const MAX_KNOWN = 1000
+
 /**
  * Objects as local files. A write goes to a new file that then takes the old one's place, so that a reader sees
  * the old bytes or the new ones, whatever happens. Writers exclude each other by a lock file beside it; those
@@ -121,6 +124,7 @@ export class FileObjectStore implements ObjectStore {
     try {
       const { bytes, state } = await readSettled(file)
       const version = versionOf(bytes)
+      if (this.#known.size >= MAX_KNOWN) this.#known.clear()
       if (state !== undefined) this.#known.set(path, { state, version })
       return { bytes, version }
     } finally {
