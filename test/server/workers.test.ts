@@ -7,7 +7,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals'
+import { startTimeOf } from '../../src/core/process-identity.js'
 import { startFeast, textOf } from '../cli/run-feast.js'
+import { until } from '../until.js'
 import { makeStore } from './fixture.js'
 import { ask, LOOKUP, type ServingProcess, startServing } from './serving-process.js'
 
@@ -114,7 +116,7 @@ it('lose no connection that was on its way to one that died', async () => {
     return status
   })
   const settled = Promise.all(asked)
-  while (answered < 5) await Promise.race([sleep(20), settled])
+  await until(() => answered >= 5, 'an answer for all but one')
   process.kill(victim!, 'SIGKILL')
   expect(await settled).toEqual([200, 200, 200, 200, 200, 200])
 })
@@ -134,9 +136,9 @@ it('close what was on its way to the last one, though the next is starting', asy
     return outcome
   })
   const settled = Promise.all(asked)
-  while (answered < 5) await Promise.race([sleep(20), settled])
+  await until(() => answered >= 5, 'an answer for all but one')
   process.kill(first!, 'SIGKILL')
-  while (childrenOf(serving).filter((pid) => pid !== first).length < 2) await sleep(5)
+  await until(() => childrenOf(serving).filter((pid) => pid !== first).length === 2, 'a new worker')
   process.kill(last!, 'SIGKILL')
   const outcomes = await settled
   expect(outcomes.filter((outcome) => outcome === 200).length).toBeGreaterThanOrEqual(5)
@@ -182,9 +184,10 @@ it('hold as many connections as they may, and close the others', async () => {
     return Number(/rejected_total\{reason="connections"\} (\d+)/.exec(text)?.[1])
   }
   // Until the workers have seen that the clients are gone, it is itself one too many.
-  let count = await dropped().catch(() => undefined)
-  while (count === undefined) count = await dropped().catch(() => undefined)
-  expect(count).toBeGreaterThanOrEqual(6)
+  await until(
+    async () => ((await dropped().catch(() => undefined)) ?? 0) >= 6,
+    'counting those that were closed',
+  )
 })
 
 it('keep what a dead one had counted', async () => {
@@ -202,7 +205,7 @@ it('drain: what was asked before SIGTERM is answered by each of them', async () 
   const serving = await serve('--workers', '2', '--no-access-log')
   for (let i = 0; i < 16; i++) new Client(serving.port, true)
   // All are connected to a worker by then.
-  while (clients.some(({ answered, failed }) => answered === 0 && failed === 0)) await sleep(20)
+  await until(() => clients.every(({ answered, failed }) => answered + failed > 0), 'an answer for each')
   const stoppedAt = performance.now()
   serving.child.kill('SIGTERM')
   await Promise.all(clients.map(({ done }) => done))
@@ -232,17 +235,8 @@ it('end with the process that started them', async () => {
   const workers = childrenOf(serving)
   serving.child.kill('SIGKILL')
   await serving.exited
-  const isAlive = (pid: number) => {
-    try {
-      process.kill(pid, 0)
-      return true
-    } catch {
-      return false
-    }
-  }
-  const deadline = Date.now() + 10_000
-  while (workers.some(isAlive) && Date.now() < deadline) await sleep(50)
-  expect(workers.filter(isAlive)).toEqual([])
+  // One that has ended counts as gone, whether or not anybody has asked for its exit code.
+  await until(() => workers.every((pid) => startTimeOf(pid) === ''), 'the end of the workers')
 })
 
 /** Asks again as soon as it has an answer, on a connection that it keeps. */
