@@ -135,8 +135,10 @@ class DirectExchange {
     // As after the client has gone.
     this.#response.on('error', () => this.#over())
     this.#span = tracer?.startHttp(this.#request, this.#asked.path)
-    if (this.#span === undefined) void this.#run(params, parse)
-    else void this.#span.run(() => this.#run(params, parse))
+    const running =
+      this.#span === undefined ? this.#run(params, parse) : this.#span.run(() => this.#run(params, parse))
+    // What goes wrong while an answer is handed on is one request's, not the server's.
+    running.catch((error) => this.#response.destroy(error))
   }
 
   async #run(params: DirectRequest['params'], parse: BodyParser): Promise<void> {
