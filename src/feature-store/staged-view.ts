@@ -231,7 +231,8 @@ async function afterFailure(
 
 async function viewPrefix({ id, parts }: Pick<StagedRun, 'id' | 'parts'>, view: string): Promise<string> {
   const name = encodeURIComponent(view)
-  const folder = name.length <= MAX_NAME ? name : createHash('sha256').update(view).digest('hex')
+  const isTaken = name.length <= MAX_NAME && name !== '.' && name !== '..'
+  const folder = isTaken ? name : createHash('sha256').update(view).digest('hex')
   return `${await runPrefix(id, parts)}${folder}/`
 }
 

@@ -27,7 +27,7 @@ const BACKENDS: Readonly<Record<string, Load>> = {
 
 /** @throws BACKEND_UNKNOWN, CONFIG_INVALID */
 export async function openOfflineStore(block: StoreBlock, context: BackendContext): Promise<OfflineStore> {
-  const load = BACKENDS[block.type]
+  const load = Object.hasOwn(BACKENDS, block.type) ? BACKENDS[block.type] : undefined
   if (!load) {
     throw feastError('BACKEND_UNKNOWN', {
       family: 'offline_store',

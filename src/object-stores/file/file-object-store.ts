@@ -61,7 +61,7 @@ export class FileObjectStore implements ObjectStore {
         await unlink(temporary).catch(() => {})
         throw error
       }
-      await syncDirectory(dirname(path))
+      await syncToDisk(dirname(path))
       return versionOf(bytes)
     })
   }
@@ -73,7 +73,7 @@ export class FileObjectStore implements ObjectStore {
       const now = ifVersion && (await this.#read(path))?.version
       if (now !== ifVersion && now !== undefined) throw feastError('OBJECT_CONFLICT', { uri: path })
       await unlink(path).catch(unlessMissing)
-      await syncDirectory(dirname(path))
+      await syncToDisk(dirname(path))
     })
   }
 
@@ -105,11 +105,12 @@ export class FileObjectStore implements ObjectStore {
     const temporary = join(dirname(target), `.${basename(target)}.upload-${process.pid}-${randomUUID()}`)
     try {
       await copyFile(path, temporary)
+      await syncToDisk(temporary)
       await rename(temporary, target)
     } finally {
       await unlink(temporary).catch(unlessMissing)
     }
-    await syncDirectory(dirname(target))
+    await syncToDisk(dirname(target))
   }
 
   async removeAll(prefix: string): Promise<void> {
@@ -251,13 +252,13 @@ async function removeLeftovers(path: string): Promise<void> {
   }
 }
 
-/** Makes a rename survive a power cut. */
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r')
+/** What is in a file, or which entries a folder has, survives a power cut. */
+async function syncToDisk(path: string): Promise<void> {
+  const file = await open(path, 'r')
   try {
-    await directory.sync()
+    await file.sync()
   } finally {
-    await directory.close()
+    await file.close()
   }
 }
 
