@@ -54,10 +54,14 @@ feast('models', 'approve', 'fraud', '1', '-m', 'better than guessing', '--deploy
 step('Serve')
 const server = await serve()
 const ask = {
-  '/get-online-features': { feature_service: 'fraud_detection', entities: { user_id: [7, 8], amount: [250, 12] } },
+  '/get-online-features': {
+    feature_service: 'fraud_detection',
+    entities: { user_id: [7, 8], amount: [250, 12] },
+  },
   '/predict': { model: 'fraud', entities: { user_id: [7, 8] }, request_data: { amount: [250, 12] } },
 }
-for (const [path, body] of Object.entries(ask)) console.log(`curl -s localhost:6566${path} -d '${JSON.stringify(body)}'`)
+for (const [path, body] of Object.entries(ask))
+  console.log(`curl -s localhost:6566${path} -d '${JSON.stringify(body)}'`)
 const reply = await fetch(`${server.url}/predict`, { method: 'POST', body: JSON.stringify(ask['/predict']) })
 console.log(`\nThe second answers:\n${await reply.text()}`)
 console.log(`\nDone in ${((performance.now() - started) / 1000).toFixed(1)} s.`)
@@ -86,10 +90,14 @@ function run(command, args) {
 async function serve() {
   const flags = process.argv.includes('--exit') ? ['--port', '0', '--no-grpc'] : []
   console.log(styleText('dim', `$ ${['feast -c feature_repo serve', ...flags].join(' ')}`))
-  const server = spawn(process.execPath, ['dist/cli.js', '-c', 'feature_repo', 'serve', '--no-access-log', ...flags], {
-    cwd: root,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+  const server = spawn(
+    process.execPath,
+    ['dist/cli.js', '-c', 'feature_repo', 'serve', '--no-access-log', ...flags],
+    {
+      cwd: root,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  )
   const stop = (signal = 'SIGTERM') => server.kill(signal)
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => stop(signal))
   server.on('exit', (code) => process.exit(code ?? 1))

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { modelLoad, type ModelLoadEvent } from '../core/diagnostics.js'
+import { type ModelLoadEvent, modelLoad } from '../core/diagnostics.js'
 import { feastError, isFeastError } from '../core/errors.js'
 import { countOf, type Tensor, tensorData } from '../core/tensor.js'
 import type { ModelManifest } from './model-manifest.js'

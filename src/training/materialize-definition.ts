@@ -1,5 +1,5 @@
-import type { BatchEngine } from './batch-engine.js'
 import type { StateMachine, TaskState } from './asl/state-machine.js'
+import type { BatchEngine } from './batch-engine.js'
 
 export interface MaterializePlace {
   /** `s3://bucket/prefix/`: where plans are kept. */

@@ -24,9 +24,9 @@ import {
 import { loadRepoConfig } from '../../src/config/repo-config.js'
 import { field } from '../../src/core/field.js'
 import { openFeatureStore } from '../../src/feature-store/open.js'
+import { repoOf } from '../feature-store/definitions.js'
 import { node, onnxModel, tensorInfo } from '../models/onnx-builder.js'
 import { RedisServer } from '../redis-server.js'
-import { repoOf } from '../feature-store/definitions.js'
 import { buildCommand, findPython, ROOT } from './bench-repo.js'
 import { BenchReport, median } from './bench-report.js'
 import {

@@ -2,8 +2,8 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileS
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import validate from 'asl-validator'
-import { FRAUD_YAML, trainingBench } from '../training/fixture.js'
 import type { Workbench } from '../feature-store/workbench.js'
+import { FRAUD_YAML, trainingBench } from '../training/fixture.js'
 import { until } from '../until.js'
 import { runFeast, startFeast } from './run-feast.js'
 

@@ -1,8 +1,8 @@
-import { afterAll, beforeAll, expect, it } from '@jest/globals'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, it } from '@jest/globals'
 import { until } from '../until.js'
 import { type ModelServer, openModelServer, type Reply, type StatsRow, writeStats } from './model-server.js'
-import { linearModel, node, onnxModel, tensorInfo, floats } from './onnx-builder.js'
+import { floats, linearModel, node, onnxModel, tensorInfo } from './onnx-builder.js'
 
 const MODELS = `
   inference: { workers: 1, timeout_ms: 5000 }

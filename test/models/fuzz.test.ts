@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals'
 import fc from 'fast-check'
-import { readOnnx } from '../../src/models/onnx/onnx-file.js'
 import { isFeastError } from '../../src/core/errors.js'
+import { readOnnx } from '../../src/models/onnx/onnx-file.js'
 import { Random } from '../compat/random.js'
 import { loadDamagedModels } from './damaged-models.js'
 import { type ModelServer, openModelServer } from './model-server.js'

@@ -1,5 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import * as grpc from '@grpc/grpc-js'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { halfBits, halfValue } from '../../src/server/inference/tensor-datatype.js'
 import { BytesClient } from '../server/grpc-fixture.js'
 import { decodedInference, encodedInference } from './inference-messages.js'

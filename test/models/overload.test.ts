@@ -1,6 +1,6 @@
-import { afterAll, beforeAll, expect, it } from '@jest/globals'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as grpc from '@grpc/grpc-js'
+import { afterAll, beforeAll, expect, it } from '@jest/globals'
 import { BytesClient } from '../server/grpc-fixture.js'
 import { until } from '../until.js'
 import { encodedInference } from './inference-messages.js'

@@ -1,15 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import type { TensorType } from '../../src/core/tensor.js'
+import type { ValueType } from '../../src/core/value-type.js'
 import {
+  Float32,
+  Float64,
   featureService,
   featureView,
   fileSource,
-  Float32,
-  Float64,
   pick,
   String as Text,
 } from '../../src/index.js'
-import type { TensorType } from '../../src/core/tensor.js'
-import type { ValueType } from '../../src/core/value-type.js'
 import { type InputMapping, resolveInputs } from '../../src/models/model-signature.js'
 import type { OnnxInput } from '../../src/models/onnx/onnx-file.js'
 import type { ServiceFeatures } from '../../src/models/service-features.js'

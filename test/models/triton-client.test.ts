@@ -1,7 +1,7 @@
 import { execFile, execFileSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
-import { promisify } from 'node:util'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { expect, it } from '@jest/globals'
 import { openInferenceServers } from './inference-servers.js'
 import { mixedModel } from './onnx-builder.js'

@@ -12,7 +12,14 @@ import { SigningKeys } from '../../src/server/auth/signing-keys.js'
 import { IdentityProvider, type SigningKey, signedToken, signingKey } from './auth-fixture.js'
 
 const TIMERS = [
-  ...(['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'setImmediate', 'clearImmediate'] as const),
+  ...([
+    'setTimeout',
+    'clearTimeout',
+    'setInterval',
+    'clearInterval',
+    'setImmediate',
+    'clearImmediate',
+  ] as const),
   ...(['nextTick', 'queueMicrotask'] as const),
 ]
 const PLAIN: FetchTls = { rejectUnauthorized: true }

@@ -234,12 +234,9 @@ describe('deadlines', () => {
     expect((await exchange(GET, frameMessage(LOOKUP), { 'grpc-timeout': timeout })).status).toBe('4')
   })
 
-  it.each(['1H', '99999999H', '1M', '30S', '30000m', '30000000u'])(
-    'of %s leave time',
-    async (timeout) => {
-      expect((await exchange(INFO, EMPTY, { 'grpc-timeout': timeout })).status).toBe('0')
-    },
-  )
+  it.each(['1H', '99999999H', '1M', '30S', '30000m', '30000000u'])('of %s leave time', async (timeout) => {
+    expect((await exchange(INFO, EMPTY, { 'grpc-timeout': timeout })).status).toBe('0')
+  })
 
   it('of some nanoseconds are kept, or passed', async () => {
     const { status } = await exchange(INFO, EMPTY, { 'grpc-timeout': '99999999n' })

@@ -130,7 +130,11 @@ it('a lookup that does not come to fastify has the same spans', async () => {
     exporter.reset()
     const method = 'POST'
     const headers = { traceparent: `00-${PARENT.trace}-${PARENT.span}-01` }
-    const answer = await fetch(`http://127.0.0.1:${port}${path}`, { method, headers, body: JSON.stringify(body) })
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`, {
+      method,
+      headers,
+      body: JSON.stringify(body),
+    })
     await answer.text()
     const request = named('POST /get-online-features')
     return exporter.getFinishedSpans().map(({ name, kind, status, attributes, parentSpanContext }) => ({

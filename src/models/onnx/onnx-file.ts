@@ -1,10 +1,10 @@
 import {
   BYTES,
+  eachField,
+  eachPacked,
   encodeBytesField,
   encodeTextField,
   encodeVarintField,
-  eachField,
-  eachPacked,
   MalformedMessage,
   readText,
   readVarint64,

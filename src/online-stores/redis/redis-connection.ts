@@ -1,8 +1,8 @@
 import net from 'node:net'
 import tls from 'node:tls'
 import { feastError, messageOf } from '../../core/errors.js'
-import { IN_TIME, isPassing, NodeUnavailable, replyError, storeName } from './redis-failure.js'
 import { ReadSlab } from './read-slab.js'
+import { IN_TIME, isPassing, NodeUnavailable, replyError, storeName } from './redis-failure.js'
 import { ErrorReply, encodeCommand, type Reply, ReplyParser, RowReply } from './resp.js'
 
 export interface RedisAddress {

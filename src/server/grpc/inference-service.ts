@@ -1,3 +1,4 @@
+import { parseTimeout } from '../../codec/grpc-wire.js'
 import type {
   InferParameter,
   InferTensorContents,
@@ -5,7 +6,6 @@ import type {
   ModelInferResponseInferOutputTensor,
 } from '../../codec/messages.generated.js'
 import { encodeMessage } from '../../codec/proto.js'
-import { parseTimeout } from '../../codec/grpc-wire.js'
 import { feastError, isFeastError } from '../../core/errors.js'
 import { countOf, type Tensor, type TensorType } from '../../core/tensor.js'
 import type { AccessControl } from '../auth/access-control.js'

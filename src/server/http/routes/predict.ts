@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
 import type { FeatureStore } from '../../../feature-store/feature-store.js'
-import type { Models } from '../../../models/open-models.js'
 import type { ProxiedAnswer, ProxiedRequest } from '../../../models/model-proxy.js'
+import type { Models } from '../../../models/open-models.js'
 import { jsonText } from '../../../serving/json-text.js'
 import type { AccessControl } from '../../auth/access-control.js'
 import { callerOf } from '../../auth/http-access.js'
