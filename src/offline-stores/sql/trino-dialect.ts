@@ -148,6 +148,16 @@ function orderForm(type: SqlType, depth = 0): OrderForm {
       return { of: (expression) => key(expression, type), some: `''` }
     case 'boolean':
       return { of: (expression) => expression, some: 'false' }
+    case 'float':
+    case 'double': {
+      // In Trino's sorts NaN comes before all numbers; the greatest value (R5) it is here.
+      const zero = `CAST(0 AS ${type.text})`
+      const parts = (x: string) => `is_nan(${x}), IF(is_nan(${x}), ${zero}, ${x})`
+      return {
+        of: (expression) => `IF(${expression} IS NOT NULL, ROW(${parts(expression)}))`,
+        some: `ROW(false, ${zero})`,
+      }
+    }
     case 'bytes':
       return { of: (expression) => expression, some: `X''` }
     case 'date':
