@@ -190,8 +190,8 @@ function inParts({ dialect }: SqlEngine, { latest, joinKeys }: PullQuery): boole
   return latest && joinKeys.length > 0 && dialect.parts !== undefined
 }
 
-/** Rows whose keys and times are in memory at a time: some 100 MB. Smaller parts read the source more often. */
-const PART_ROWS = 1_000_000
+/** Rows whose keys and times are in memory at a time: some 40 MB. */
+const PART_ROWS = 250_000
 /** Each reads the source again; beyond, the engine spills. */
 const MAX_PARTS = 50
 
