@@ -600,6 +600,16 @@ export function offlineStoreContract(name: string, open: () => Promise<OfflineSt
       expect(joined).toEqual([{ ...row, event_timestamp: T }])
     })
 
+    it('an exact tie goes to NaN, the greatest of numbers', async () => {
+      const number = { name: 'number', type: Float64 }
+      const rows = [1, Number.NaN, Number.POSITIVE_INFINITY].map((value) => ({ k: 1n, ts: T, number: value }))
+      const source = await harness.table([K, TS, number], rows)
+      const features = [{ column: 'number', name: 'number', output: 'number', type: Float64 }]
+      expect(values(await pulled({ source, features }), 'number')).toEqual([Number.NaN])
+      const joined = await join([{ ...(await view([])), source, features }], [at(1n)])
+      expect(values(joined, 'number')).toEqual([Number.NaN])
+    })
+
     it('a pull has room for features named as its own columns are', async () => {
       const names = ['place', 'k0', 'ft', 'n', 'w', 't', 'src']
       const columns = names.map((name) => ({ name, type: Int64 }))
